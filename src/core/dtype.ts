@@ -97,7 +97,8 @@ export function allocate(d: DType, length: number): TensorData {
 export function viewBytes(d: Exclude<DType, 'string'>, bytes: Uint8Array, length: number): TensorData {
   const A = storage[d]
   if (bytes.byteOffset % A.BYTES_PER_ELEMENT !== 0) {
-    return new A(bytes.slice(0, length * A.BYTES_PER_ELEMENT).buffer, 0, length)
+    // Copied by the constructor: slice of Node's Buffer would be a view of the same odd offset.
+    return new A(new Uint8Array(bytes.subarray(0, length * A.BYTES_PER_ELEMENT)).buffer, 0, length)
   }
   return new A(bytes.buffer as ArrayBuffer, bytes.byteOffset, length)
 }
@@ -149,7 +150,8 @@ export function store(d: DType, data: TensorData, i: number, x: number | bigint)
       return
     case 'int64':
     case 'uint64':
-      ;(data as BigInt64Array)[i] = typeof x === 'bigint' ? x : Number.isFinite(x) ? BigInt(Math.trunc(x)) : 0n
+      ;(data as BigInt64Array)[i] =
+        typeof x === 'bigint' ? x : Number.isFinite(x) ? BigInt(Math.trunc(x)) : 0n
       return
     default:
       ;(data as Float64Array)[i] = Number(x)

@@ -13,7 +13,8 @@ export class UnsupportedError extends Error {
   readonly unsupported: readonly Unsupported[]
   constructor(where: string, unsupported: readonly Unsupported[]) {
     const list = unsupported.map(
-      (u) => `${u.op}${u.count > 1 ? ` ×${u.count}` : ''}${u.nearest ? ` (nearest supported: ${u.nearest})` : ''}`,
+      (u) =>
+        `${u.op}${u.count > 1 ? ` ×${u.count}` : ''}${u.nearest ? ` (nearest supported: ${u.nearest})` : ''}`,
     )
     super(`${where}: not supported: ${list.join('; ')}`)
     this.unsupported = unsupported

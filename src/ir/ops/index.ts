@@ -1,0 +1,13 @@
+// The operator table: every operator of the graph, by family. Other layers' tables are typed by its names.
+
+import type { Op } from '../op.ts'
+import { elementwise } from './elementwise.ts'
+import { linear } from './linear.ts'
+
+export const ops = { ...elementwise, ...linear } satisfies Record<string, Op>
+
+export type OpName = keyof typeof ops
+
+/** Looks an operator up by name; undefined where there is none. */
+export const opNamed = (name: string): Op | undefined =>
+  Object.hasOwn(ops, name) ? (ops as Record<string, Op>)[name] : undefined

@@ -163,7 +163,11 @@ export function parseGraph(text: string, options: ParseOptions = {}): Graph {
     )
   }
   const peek = (t: string): boolean => tokens[i] === t
-  const accept = (t: string): boolean => (peek(t) ? (i++, true) : false)
+  const accept = (t: string): boolean => {
+    if (!peek(t)) return false
+    i++
+    return true
+  }
   const expect = (t: string): void => {
     if (!accept(t)) fail(t)
   }

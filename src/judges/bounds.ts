@@ -1,0 +1,190 @@
+// What rounding alone may do to one node's result on given inputs. No tolerance is chosen by hand: a bound follows from the
+// dtype's unit roundoff u, the length of the accumulation and the magnitudes summed.
+//
+// Sums of K products: |error| ≤ min(K, λ√K) · u · Σ|x||w|. K·u is the deterministic bound of any summation order; λ√K·u holds
+// with probability above 1 − 2·exp(−λ²/2) an element (N. J. Higham, T. Mary, A New Approach to Probabilistic Rounding Error
+// Analysis, SIAM J. Sci. Comput. 41(5), 2019): with λ = 8, 2.5e−14.
+
+import { isFloat, unitRoundoff } from '../core/dtype.ts'
+import { rng } from '../core/rng.ts'
+import { numbers, type Tensor } from '../core/tensor.ts'
+import { evaluateNode } from '../ir/evaluate.ts'
+import { numberOf } from '../ir/op.ts'
+import { boundFormula, forEachBroadcast } from '../ir/ops/elementwise.ts'
+import { opNamed } from '../ir/ops/index.ts'
+import { type Datum, isTensor, type Node } from '../ir/types.ts'
+import { errorFunction } from './formula-error.ts'
+
+export const lambda = 8
+
+/** Accumulation length of one output element, from the inputs' shapes. */
+type Length = (node: Node, inputs: readonly (Tensor | undefined)[], result: Tensor) => number
+
+const size = (t: Tensor | undefined): number => t?.data.length ?? 1
+const filterLength: Length = (_n, [, w]) => size(w) / (w?.shape[0] || 1) + 1
+const perOutput: Length = (_n, [x], result) => Math.max(1, size(x) / Math.max(1, size(result)))
+
+/** Operators that are sums of products of their inputs: evaluated on magnitudes they give Σ|x||w|. */
+const sums: Readonly<Record<string, Length>> = {
+  matMul: (_n, [a]) => a?.shape.at(-1) ?? 1,
+  conv1d: filterLength,
+  conv2d: filterLength,
+  conv3d: filterLength,
+  convTranspose1d: filterLength,
+  convTranspose2d: filterLength,
+  convTranspose3d: filterLength,
+  averagePool1d: (n) => kernel(n),
+  averagePool2d: (n) => kernel(n),
+  averagePool3d: (n) => kernel(n),
+  reduceSum: perOutput,
+  reduceMean: perOutput,
+  reduceL1: perOutput,
+  reduceSumSquare: perOutput,
+  cumSum: (_n, [x]) => Math.max(...(x?.shape ?? [1]), 1),
+  einsum: (_n, inputs, result) =>
+    Math.max(1, inputs.reduce((m, t) => m * size(t), 1) / Math.max(1, size(result))),
+  resize: () => 16,
+  lrn: (n) => numberOf(n.attributes, 'size'),
+}
+const kernel = (n: Node): number =>
+  ((n.attributes.kernel ?? n.attributes.kernelShape ?? [9]) as readonly number[]).reduce((a, b) => a * b, 1)
+
+/** Move, choose or compare elements without arithmetic: exact. */
+const exact: ReadonlySet<string> = new Set([
+  'identity', 'reshape', 'transpose', 'concat', 'slice', 'split', 'squeeze', 'unsqueeze', 'gather', 'gatherElements',
+  'gatherND', 'pad', 'expand', 'tile', 'reverse', 'reverseSequence', 'range', 'shape', 'size', 'nonZero', 'oneHot', 'spaceToDepth',
+  'depthToSpace', 'maxPool1d', 'maxPool2d', 'maxPool3d', 'reduceMax', 'reduceMin', 'argMax', 'argMin', 'topK', 'where', 'relu',
+  'clamp', 'abs', 'neg', 'sign', 'min', 'max', 'unique', 'compress', 'trilu', 'eyeLike', 'constantOfShape', 'flatten', 'maxUnpool1d',
+  'maxUnpool2d', 'maxUnpool3d', 'dropout', 'scatterElements', 'scatterND',
+]) // biome-ignore format: a list
+
+export type NodeBound = {
+  /** Bound on each element of each output; a number where it is the same everywhere. */
+  readonly outputs: readonly (Float64Array | number)[]
+  /** How it was found, for the report. */
+  readonly how: string
+}
+
+const magnitudes = (t: Datum | undefined): Datum | undefined =>
+  isTensor(t) && isFloat(t.dtype)
+    ? { dtype: 'float64', shape: t.shape, data: Float64Array.from(numbers(t), Math.abs) }
+    : t
+
+/**
+ * The bound for a node whose reference result on `inputs` is `results`.
+ * `amplification` is the factor that the target's algorithm for this node is known to cost (Winograd's transforms).
+ */
+export function boundNode(
+  node: Node,
+  inputs: readonly (Datum | undefined)[],
+  results: readonly Datum[],
+  amplification = 1,
+): NodeBound {
+  const first = results[0]
+  if (!isTensor(first)) return { outputs: results.map(() => 0), how: 'exact' }
+  const u = unitRoundoff(first.dtype)
+  const tensors = inputs.map((t) => (isTensor(t) ? t : undefined))
+  const ulp = (t: Tensor): Float64Array => Float64Array.from(numbers(t), (v) => u * Math.abs(v))
+  if (node.op === 'quantizeLinear')
+    return { outputs: [tiesOfQuantize(tensors, first)], how: 'exact but for halves' }
+  if (node.op === 'cast' && !isFloat(first.dtype)) return { outputs: [0], how: 'exact' }
+  if (u === 0 || exact.has(node.op)) return { outputs: results.map(() => 0), how: 'exact' }
+  const formula = opNamed(node.op)?.formula
+  if (formula) {
+    const f = errorFunction(boundFormula(formula, node.attributes), ['x', 'y', 'z'], u)
+    const out = ulp(first)
+    const [a, b, c] = tensors.map((t) => t && numbers(t))
+    forEachBroadcast(
+      tensors.map((t) => t!.shape),
+      first.shape,
+      (i, o) => {
+        out[i]! += f(a![o[0]!]!, b ? b[o[1]!]! : 0, c ? c[o[2]!]! : 0)
+      },
+    )
+    return { outputs: [out], how: 'running error of the formula' }
+  }
+  const length = sums[node.op]
+  if (length) {
+    const k = length(node, tensors, first)
+    const factor = Math.min(k + 1, lambda * Math.sqrt(k + 1)) * u * amplification
+    const sum = evaluateNode(node, inputs.map(magnitudes))[0] as Tensor
+    const own = ulp(first)
+    const s = numbers(sum)
+    return {
+      outputs: [Float64Array.from(s, (v, i) => factor * v + own[i]!), ...results.slice(1).map(() => 0)],
+      how: `${Math.round(k)} products${amplification > 1 ? `, algorithm ×${amplification}` : ''}`,
+    }
+  }
+  return sensitivity(node, inputs, results, u * amplification)
+}
+
+/** A quantised value may land on either side where x/scale is a half to within the rounding of the quotient. */
+function tiesOfQuantize([x, scale]: readonly (Tensor | undefined)[], result: Tensor): Float64Array {
+  const out = new Float64Array(result.data.length)
+  const xs = numbers(x!)
+  const s = numbers(scale!)
+  const u = unitRoundoff(x!.dtype)
+  for (let i = 0; i < out.length; i++) {
+    // Per-axis scales are rare on activations; any scale whose quotient is near a half counts.
+    for (let k = 0; k < s.length; k++) {
+      const q = xs[i]! / s[k]!
+      if (Math.abs(Math.abs(q % 1) - 0.5) <= 4 * u * Math.abs(q)) out[i] = 1
+    }
+  }
+  return out
+}
+
+/**
+ * Operators without an analytic bound (normalisations, recurrences, softmax): a backward stable implementation is the exact
+ * operator on inputs perturbed by a few roundings, so the results' spread under such perturbations measures it.
+ */
+function sensitivity(
+  node: Node,
+  inputs: readonly (Datum | undefined)[],
+  results: readonly Datum[],
+  u: number,
+): NodeBound {
+  const r = rng(1)
+  const largest = Math.max(1, ...inputs.map((t) => (isTensor(t) && isFloat(t.dtype) ? t.data.length : 1)))
+  const k = Math.min(largest, 4096)
+  const step = lambda * Math.sqrt(k) * u
+  const spread = results.map((t) => new Float64Array(isTensor(t) ? t.data.length : 0))
+  for (let trial = 0; trial < 2; trial++) {
+    const moved = inputs.map((t) =>
+      isTensor(t) && isFloat(t.dtype)
+        ? {
+            dtype: 'float64' as const,
+            shape: t.shape,
+            data: Float64Array.from(numbers(t), (v) => v * (1 + step * (r.next() < 0.5 ? -1 : 1))),
+          }
+        : t,
+    )
+    const plain = inputs.map((t) =>
+      isTensor(t) && isFloat(t.dtype)
+        ? { dtype: 'float64' as const, shape: t.shape, data: Float64Array.from(numbers(t)) }
+        : t,
+    )
+    const a = evaluateNode(node, moved)
+    const b = evaluateNode(node, plain)
+    a.forEach((t, o) => {
+      if (!isTensor(t) || !isFloat(t.dtype)) return
+      const [p, q] = [numbers(t), numbers(b[o] as Tensor)]
+      for (let i = 0; i < p.length; i++) spread[o]![i] = Math.max(spread[o]![i]!, Math.abs(p[i]! - q[i]!))
+    })
+  }
+  return {
+    outputs: results.map((t, o) => {
+      if (!isTensor(t) || !isFloat(t.dtype)) return 0
+      const values = numbers(t)
+      let top = 0
+      for (const s of spread[o]!) if (s > top) top = s
+      // Random signs can cancel at one element: a share of the largest spread is allowed everywhere.
+      return Float64Array.from(
+        spread[o]!,
+        (s, i) => 2 * s + 0.25 * top + elementwiseUlps * u * Math.abs(values[i]!),
+      )
+    }),
+    how: 'spread under perturbed inputs',
+  }
+}
+const elementwiseUlps = 16

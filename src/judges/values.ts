@@ -87,18 +87,8 @@ export function valueTally(): ValueTally {
   let pairs = 0
   let reason: string | null = null
   let elements = 0
-  let finite = 0
-  let equal = 0
-  let beyond = 0
-  let boundRatio = 0
-  let maxAbs = 0
-  let maxRel = 0
-  let peak = 0
-  let maxUlp = -1
-  let signal = 0
-  let power = 0
-  let noise = 0
-  let product = 0
+  const sums = { finite: 0, equal: 0, beyond: 0, signal: 0, power: 0, noise: 0, product: 0 }
+  const peaks = { boundRatio: 0, maxAbs: 0, maxRel: 0, expected: 0, maxUlp: 0 }
   const nan: Counts = { got: 0, expected: 0, mismatched: 0 }
   const infinite: Counts = { got: 0, expected: 0, mismatched: 0 }
   let offBy: ValueVerdict['offBy'] = null
@@ -114,6 +104,10 @@ export function valueTally(): ValueTally {
     const big = isBig(got.dtype) || isBig(expected.dtype)
     const unit = isFloat(got.dtype) ? coarser(got.dtype, expected.dtype) : null
     if (!unit) offBy ??= { one: 0, more: 0 }
+    // Locals: variables shared between closures would make this loop, which sees every value of every node, slow.
+    let [finite, equal, beyond] = [0, 0, 0]
+    let [signal, power, noise, product] = [0, 0, 0, 0]
+    let [boundRatio, maxAbs, maxRel, peak, maxUlp] = [0, 0, 0, 0, 0]
     for (let i = 0; i < g.length; i++) {
       const x = g[i]!
       const y = e[i]!
@@ -167,6 +161,8 @@ export function valueTally(): ValueTally {
         }
       }
     }
+    addTo(sums, { finite, equal, beyond, signal, power, noise, product })
+    raise(peaks, { boundRatio, maxAbs, maxRel, expected: peak, maxUlp })
     if (distributions && unit) addDistributions(g, e, got, expected)
   }
 
@@ -195,9 +191,9 @@ export function valueTally(): ValueTally {
   const addEqualities = (got: Tensor, expected: Tensor): void => {
     for (let i = 0; i < got.data.length; i++) {
       const [x, y] = [got.data[i]!, expected.data[i]!]
-      if (x === y) equal++
+      if (x === y) sums.equal++
       else {
-        beyond++
+        sums.beyond++
         worst ??= {
           pair: pairs,
           index: indexOf(i, got.shape),
@@ -224,21 +220,22 @@ export function valueTally(): ValueTally {
     },
 
     verdict() {
-      const measured = finite > 0
+      const measured = sums.finite > 0
       const rows = divergence ? divergence.rows : 0
+      const within = sums.beyond === 0 ? 'rounding' : 'different'
       return {
-        verdict: reason ? 'different' : equal === elements ? 'same' : beyond === 0 ? 'rounding' : 'different',
+        verdict: reason ? 'different' : sums.equal === elements ? 'same' : within,
         reason,
         elements,
-        equal,
-        beyond,
-        boundRatio: orNull(boundRatio > 0, boundRatio),
-        maxAbs: orNull(measured, maxAbs),
-        maxRel: orNull(measured, maxRel),
-        maxRelToPeak: orNull(peak > 0, maxAbs / peak),
-        maxUlp: orNull(measured && !offBy, Math.max(maxUlp, 0)),
-        snrDb: orNull(noise > 0, 10 * Math.log10(signal / noise)),
-        cosine: orNull(power > 0 && signal > 0, product / Math.sqrt(power) / Math.sqrt(signal)),
+        equal: sums.equal,
+        beyond: sums.beyond,
+        boundRatio: orNull(peaks.boundRatio > 0, peaks.boundRatio),
+        maxAbs: orNull(measured, peaks.maxAbs),
+        maxRel: orNull(measured, peaks.maxRel),
+        maxRelToPeak: orNull(peaks.expected > 0, peaks.maxAbs / peaks.expected),
+        maxUlp: orNull(measured && !offBy, peaks.maxUlp),
+        snrDb: orNull(sums.noise > 0, 10 * Math.log10(sums.signal / sums.noise)),
+        cosine: orNull(true, sums.product / Math.sqrt(sums.power) / Math.sqrt(sums.signal)),
         divergence:
           divergence && distributions && rows > 0
             ? {
@@ -254,6 +251,14 @@ export function valueTally(): ValueTally {
       }
     },
   }
+}
+
+function addTo<K extends string>(sums: Record<K, number>, more: Record<K, number>): void {
+  for (const key in more) sums[key] += more[key]
+}
+
+function raise<K extends string>(peaks: Record<K, number>, other: Record<K, number>): void {
+  for (const key in other) peaks[key] = Math.max(peaks[key], other[key])
 }
 
 type NumberArray = ReturnType<typeof numbers>

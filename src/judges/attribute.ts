@@ -9,6 +9,7 @@ import { numbers, type Tensor, zeros } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
 import { type Datum, type Graph, isTensor, type ValueId } from '../ir/types.ts'
 import { boundNode } from './bounds.ts'
+import { type Kind, kindOfDifference } from './explain.ts'
 
 /** same: equal bits. rounding: within the bound. different: outside. */
 export type Likeness = 'same' | 'rounding' | 'different'
@@ -35,6 +36,8 @@ export type Attribution = {
     readonly expected: number
   } | null
   readonly how: string
+  /** What kind of difference it is, where the verdict is 'different'. */
+  readonly shows: Kind | null
 }
 
 export type AttributeInput = {
@@ -100,6 +103,9 @@ export function attribute(x: AttributeInput): Attribution[] {
         }
       }
     })
+    const verdict = injected === 0 ? 'same' : excess <= 1 ? 'rounding' : 'different'
+    const at = (worst as Attribution['worst'])?.output ?? 0
+    const [got, here] = [x.target.get(node.outputs[at]!), local[at]]
     results.push({
       index,
       injected,
@@ -107,11 +113,12 @@ export function attribute(x: AttributeInput): Attribution[] {
       total,
       bound: worst ? bound : Number.isFinite(smallestBound) ? smallestBound : 0,
       excess,
-      verdict: injected === 0 ? 'same' : excess <= 1 ? 'rounding' : 'different',
+      verdict,
       magnitude,
       nonFinite,
       worst,
       how: bounds.how,
+      shows: verdict === 'different' && isTensor(got) && isTensor(here) ? kindOfDifference(got, here) : null,
     })
   })
   return results

@@ -2,54 +2,16 @@
 // JUnit twins. Sizes are bytes, times milliseconds, shares between 0 and 1; NaN and infinities are the strings 'NaN', 'Infinity', '-Infinity'.
 
 import type { Preprocessing } from '../data/preprocessing.ts'
-
-/** same: equal bits. rounding: every node within its bound. different: some node is outside. */
-export type NodeVerdict = 'same' | 'rounding' | 'different'
-
-/** How an error grows along the graph. */
-export type Growth = 'none' | 'spike' | 'drift' | 'permutation' | 'saturation' | 'NaN/Inf' | 'off-by-one'
-
-export type ValueDifference = {
-  readonly maxAbs: number
-  readonly maxRel: number
-  readonly maxUlp: number
-  readonly snrDb: number
-  readonly nanOrInf: { readonly got: number; readonly expected: number }
-  /** Where the largest difference stands. */
-  readonly worst: { readonly input: number; readonly index: readonly number[]; readonly got: number; readonly expected: number } | null
-}
+import type { Attribution, Likeness } from '../judges/attribute.ts'
+import type { Growth } from '../judges/explain.ts'
+import type { AccuracyComparison, LabelVerdict } from '../judges/labels.ts'
+import type { ValueVerdict } from '../judges/values.ts'
 
 /** One node of one target, judged. */
-export type NodeResult = {
-  /** Index in the graph's nodes. */
-  readonly index: number
+export type NodeResult = Attribution & {
   readonly node: string
   readonly op: string
   readonly origin: readonly string[]
-  /** Largest |this target's result − the reference's result on the same inputs|. */
-  readonly injected: number
-  /** Largest |reference on this target's inputs − reference on its own inputs|. */
-  readonly inherited: number
-  /** Largest |this target's result − the reference's|. */
-  readonly total: number
-  /** What rounding alone may do at the element where `injected` comes closest to (or most exceeds) it. */
-  readonly bound: number
-  /** injected / bound at the worst element; above 1 the node is to blame. */
-  readonly excess: number
-  readonly verdict: NodeVerdict
-  /** Largest magnitude of the reference's result, to read the figures against. */
-  readonly magnitude: number
-}
-
-export type LabelResult = {
-  readonly total: number
-  readonly disagree: number
-  readonly top5Overlap: number
-  readonly kendallTau: number | null
-  readonly rbo: number
-  readonly accuracy?: { readonly value: number; readonly low: number; readonly high: number; readonly reference: number }
-  /** p of McNemar's exact test against the reference, where labels exist. */
-  readonly mcnemar?: number
 }
 
 export type WorstInput = {
@@ -69,18 +31,26 @@ export type TargetResult = {
   readonly reason?: string
   readonly version?: string
   readonly facts: Readonly<Record<string, string | number | boolean>>
-  readonly verdict: NodeVerdict | 'absent' | 'failed' | 'unsupported'
+  readonly verdict: Likeness | 'absent' | 'failed' | 'unsupported'
   /** One sentence for people: what is wrong, where it is born, why. */
   readonly says: string
-  readonly labels: LabelResult | null
-  readonly values: ValueDifference | null
-  /** The bound that rounding alone allows the outputs, by propagated perturbation; see judges/bounds. */
-  readonly outputBound: number | null
-  /** Median and 95th percentile of one run, and the interval of the ratio to the fastest. */
+  /** Classes chosen, where the first output is a row of scores. */
+  readonly labels: LabelVerdict | null
+  /** Against the true labels, where the data have them. */
+  readonly accuracy: AccuracyComparison | null
+  /** One for each output of the model, over all inputs. */
+  readonly values: readonly (ValueVerdict & { readonly output: string })[]
+  /** For each output: what rounding alone may do to it, by propagated perturbation (judges/attribute). */
+  readonly outputBounds: readonly number[]
+  /** Of one run: median and 95th percentile. Runs of all targets were interleaved. */
   readonly ms: { readonly median: number; readonly p95: number } | null
   readonly nodes: readonly NodeResult[]
   /** The first node to blame. */
   readonly first: NodeResult | null
+  /** Nodes to blame, the worst first. */
+  readonly blamed: number
+  /** The difference shows only where the runtime fuses operators: where its fused form first leaves the bound. */
+  readonly fused: { readonly node: string; readonly total: number; readonly bound: number } | null
   readonly growth: Growth
   readonly worst: readonly WorstInput[]
 }
@@ -100,8 +70,16 @@ export type CheckResult = {
     readonly parameters: number
     readonly macs: number
     readonly ops: Readonly<Record<string, number>>
-    readonly inputs: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly (number | string | null)[] }[]
-    readonly outputs: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly (number | string | null)[] }[]
+    readonly inputs: readonly {
+      readonly name: string
+      readonly dtype: string
+      readonly shape: readonly (number | string | null)[]
+    }[]
+    readonly outputs: readonly {
+      readonly name: string
+      readonly dtype: string
+      readonly shape: readonly (number | string | null)[]
+    }[]
   }
   readonly data: {
     readonly source: string
@@ -116,8 +94,18 @@ export type CheckResult = {
   readonly referenceMs: number
   readonly targets: readonly TargetResult[]
   /** The graph to draw: nodes in order with the nodes that feed them. */
-  readonly graph: readonly { readonly node: string; readonly op: string; readonly from: readonly number[]; readonly shape: string; readonly attributes: string }[]
+  readonly graph: readonly {
+    readonly node: string
+    readonly op: string
+    readonly from: readonly number[]
+    readonly shape: string
+    readonly attributes: string
+  }[]
   /** Histograms of the reference's values at each node, for the report. */
-  readonly histograms: readonly { readonly low: number; readonly high: number; readonly counts: readonly number[] }[]
+  readonly histograms: readonly {
+    readonly low: number
+    readonly high: number
+    readonly counts: readonly number[]
+  }[]
   readonly report: string | null
 }

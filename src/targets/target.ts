@@ -19,6 +19,8 @@ export type Executable = {
   /** Runs once. Inputs and outputs in the graph's own order. */
   run(inputs: readonly Datum[]): Promise<readonly Datum[]>
   dispose(): Promise<void>
+  /** By node name: how much the algorithm chosen for it amplifies rounding over a plain sum of products (Winograd). Default 1. */
+  readonly amplification?: Readonly<Record<string, number>>
   /** Facts worth printing beside every figure: engine, instruction set, threads. */
   readonly facts?: Readonly<Record<string, string | number | boolean>>
 }

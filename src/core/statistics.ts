@@ -261,7 +261,7 @@ export function kendall(x: ArrayLike<number>, y: ArrayLike<number>): Correlation
   const tiesY = tieSizes(y)
   const tiedX = sumOf(tiesX, (t) => (t * (t - 1)) / 2)
   const tiedY = sumOf(tiesY, (t) => (t * (t - 1)) / 2)
-  const value = clamp(score / Math.sqrt(pairs - tiedX) / Math.sqrt(pairs - tiedY))
+  const value = clamp(score / Math.sqrt((pairs - tiedX) * (pairs - tiedY)))
   if (Number.isNaN(value)) return { value, p: NaN }
   const fewer = Math.min(discordant, pairs - discordant)
   if (tiedX === 0 && tiedY === 0 && (n <= 33 || fewer <= 1)) return { value, p: inversionsP(n, fewer) }

@@ -194,6 +194,10 @@ describe('comparing times', () => {
     )
   })
 
+  test('a time that the clock could not see is refused with the remedy', () => {
+    expect(() => ratioOfMedians([1, 0], [1, 2], { ...options, paired: true })).toThrow(/got 0.*Set leastMs/)
+  })
+
   test('pairs need equal numbers, and there must be some', () => {
     expect(() => ratioOfMedians([1], [1, 2], { ...options, paired: true })).toThrow(InputError)
     expect(() => ratioOfMedians([], [], { ...options, paired: true })).toThrow(InputError)

@@ -170,6 +170,11 @@ export function ratioOfMedians(
       `ratio of times: expected pairs, got ${numerator.length} and ${denominator.length} samples`,
     )
   }
+  if (![...numerator, ...denominator].every((ms) => ms > 0)) {
+    throw new InputError(
+      'ratio of times: expected positive times, got 0: too short for the clock. Set leastMs.',
+    )
+  }
   const pick = (times: readonly number[], rows: Int32Array): Float64Array =>
     Float64Array.from(rows, (row) => times[row]!)
   const sizes = paired ? [numerator.length] : [numerator.length, denominator.length]

@@ -44,6 +44,17 @@ export function inflateRaw(deflated: Uint8Array, size: number, where: string): U
   return out
 }
 
+/** Inflates a zlib stream (RFC 1950) to exactly `size` bytes. */
+export function inflateZlib(bytes: Uint8Array, size: number, where: string): Uint8Array {
+  const head = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
+  if ((head & 0x0f00) !== 0x0800 || head % 31 !== 0 || head & 0x20) {
+    throw new InputError(
+      `${where}: no zlib header, its first bytes are ${head.toString(16).padStart(4, '0')}`,
+    )
+  }
+  return inflateRaw(bytes.subarray(2), size, where)
+}
+
 /** Inflates raw DEFLATE data of unknown size, at most `limit` bytes. */
 function inflateUpTo(deflated: Uint8Array, limit: number, where: string): Uint8Array {
   const chunks: Uint8Array[] = []

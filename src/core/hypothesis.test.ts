@@ -44,6 +44,24 @@ describe("Mann and Whitney's test", () => {
     expect(mannWhitney([5, 5], [5, 5], { method: 'normal' }).p).toBe(1)
   })
 
+  test('counts what going through every split of the pooled values counts', () => {
+    const x = [3, 1, 1, 7]
+    const y = [1, 2, 3, 3, 5]
+    const all = [...x, ...y]
+    const u = (rows: number[]): number => {
+      const rest = all.filter((_, i) => !rows.includes(i))
+      return rows.reduce((s, i) => s + rest.reduce((n, v) => n + (Math.sign(all[i]! - v) + 1) / 2, 0), 0)
+    }
+    const observed = u([0, 1, 2, 3])
+    const splits = Array.from({ length: 2 ** 9 }, (_, bits) =>
+      all.flatMap((_, i) => ((bits >> i) & 1 ? [i] : [])),
+    )
+    const us = splits.filter((rows) => rows.length === 4).map(u)
+    const got = mannWhitney(x, y, { alternative: 'less' })
+    expect(got.statistic).toBe(observed)
+    expectClose(got.p, us.filter((v) => v <= observed).length / us.length, exact)
+  })
+
   goldenTest('equals SciPy', () => {
     let exactCases = 0
     for (const c of goldenJson('statistics/two_samples.json').cases) {
@@ -69,6 +87,19 @@ describe("Wilcoxon's signed-rank test", () => {
   test('five differences of one sign: 2 of 32 sign patterns are as extreme', () => {
     expect(wilcoxon([1, 2, 3, 4, 5])).toEqual({ statistic: 0, p: 2 / 32 })
     expect(wilcoxon([1, 2, 3, 4, 5], { alternative: 'greater' })).toEqual({ statistic: 15, p: 1 / 32 })
+  })
+
+  test('counts what going through every pattern of signs counts, tied or not', () => {
+    const d = [-1, 2, 2, -3, 3, 3, 5, -5, 6]
+    const patterns = Array.from({ length: 2 ** d.length }, (_, bits) =>
+      d.map((v, i) => Math.abs(v) * ((bits >> i) & 1 ? 1 : -1)),
+    )
+    const rank = (v: number): number =>
+      d.filter((w) => Math.abs(w) < Math.abs(v)).length +
+      (d.filter((w) => Math.abs(w) === Math.abs(v)).length + 1) / 2
+    const plus = (signed: number[]): number => signed.filter((v) => v > 0).reduce((s, v) => s + rank(v), 0)
+    const atLeast = patterns.filter((p) => plus(p) >= plus(d)).length
+    expectClose(wilcoxon(d, { alternative: 'greater' }).p, atLeast / patterns.length, exact)
   })
 
   test('without a difference there is no evidence', () => {

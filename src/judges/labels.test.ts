@@ -59,6 +59,11 @@ describe('labels', () => {
     expect(compareLabels(tensorOf('float32', [0, 3], []), tensorOf('float32', [0, 3], [])).total).toBe(0)
   })
 
+  test('axes of size 1 behind the classes are no classes, but one score an input is', () => {
+    expect(labelsOf(tensorOf('float32', [2, 3, 1, 1], [1, 2, 3, 3, 2, 1]))).toEqual([2, 0])
+    expect(labelsOf(tensorOf('float32', [2, 1], [5, 6]))).toEqual([0, 0])
+  })
+
   test('scores of unequal shape are refused', () => {
     expect(() => compareLabels(scores([1, 2]), scores([1, 2, 3]))).toThrow(InputError)
     expect(() => compareLabels(tensorOf('float32', [], [1]), tensorOf('float32', [], [1]))).toThrow(

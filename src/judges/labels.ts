@@ -1,5 +1,5 @@
 // Judges labels: do two sets of scores choose the same classes, and does either choose the right ones?
-// Scores are tensors whose last axis is the classes; every other axis counts inputs.
+// Scores are tensors whose last axis is the classes ([n, classes, 1, 1] counts too); every other axis counts inputs.
 
 import { InputError } from '../core/errors.ts'
 import { mcnemar } from '../core/hypothesis.ts'
@@ -137,9 +137,16 @@ function forEachRow(
   row: (got: ArrayLike<number>, expected: ArrayLike<number>) => void,
 ): void {
   const [g, e] = [numbers(got), numbers(expected)]
-  const classes = got.shape.at(-1)!
+  const classes = classesOf(got.shape)
   for (let at = 0; at < g.length; at += classes)
     row(g.subarray(at, at + classes), e.subarray(at, at + classes))
+}
+
+/** Size of the last axis, past the axes of size 1 that a pooling leaves behind it. */
+function classesOf(shape: readonly number[]): number {
+  let axis = shape.length - 1
+  while (axis > 1 && shape[axis] === 1) axis--
+  return shape[axis]!
 }
 
 /** The class of the best score (the lowest of those tied) and all that share it; none where a score is NaN. */

@@ -2,9 +2,10 @@
 // the original's numbers beside the corrected ones. Nothing else may decide by them. Sources: the public repositories
 // luludak/DeltaNN and luludak/MutateNN; the papers are arXiv 2306.06208 and 2306.01697.
 
+import { type Correlation, kendall } from '../core/correlation.ts'
 import { InputError } from '../core/errors.ts'
 import { anova, type Test } from '../core/hypothesis.ts'
-import { type Correlation, kendall, sumOf } from '../core/statistics.ts'
+import { sumOf } from '../core/statistics.ts'
 
 /** Class ids in rank order, best first: five in the original. */
 export type Ids = readonly number[]

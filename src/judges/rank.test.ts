@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { expectClose, goldenJson, goldenTest } from '../../test/golden.ts'
 import { InputError } from '../core/errors.ts'
@@ -82,4 +83,34 @@ describe('rank-biased overlap', () => {
       expectClose(rankBiasedOverlap(c.b, c.a, c.p), c.rbo_ext_webber_eq32, 1e-10)
     }
   })
+})
+
+const lists = fc.uniqueArray(fc.integer({ min: 0, max: 9 }))
+
+test('every measure of two lists is symmetric, 1 for equal lists and never above', () => {
+  fc.assert(
+    fc.property(lists, lists, (a, b) => {
+      for (const measure of [overlap, rankBiasedOverlap, kendallOfLists]) {
+        const value = measure(a, b)
+        if (Number.isNaN(value)) expect(measure(b, a)).toBeNaN()
+        else {
+          expect(measure(b, a)).toBeCloseTo(value, 12)
+          expect(value).toBeLessThanOrEqual(1 + 1e-12)
+        }
+        const self = measure(a, a)
+        if (!Number.isNaN(self)) expect(self).toBeCloseTo(1, 12)
+      }
+    }),
+    { seed: 1 },
+  )
+})
+
+test('the k best are the first k of a stable sort', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 5 })), fc.nat(6), (scores, k) => {
+      const sorted = [...scores.keys()].sort((i, j) => scores[j]! - scores[i]! || i - j)
+      expect(topK(scores, k)).toEqual(sorted.slice(0, k))
+    }),
+    { seed: 1 },
+  )
 })

@@ -1,7 +1,7 @@
 // Judges rankings: two lists of labels, best first. Where an item is missing from one list, each measure says what that means.
 
+import { kendall } from '../core/correlation.ts'
 import { InputError } from '../core/errors.ts'
-import { kendall } from '../core/statistics.ts'
 
 export type Label = number | string
 

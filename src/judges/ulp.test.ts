@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { goldenBytes, goldenTest } from '../../test/golden.ts'
 import { BugError } from '../core/errors.ts'
@@ -37,6 +38,38 @@ test('words of a float64 that differ in both halves subtract as one number', () 
 
 test('an integer type has no last place', () => {
   expect(() => ulpDistance('int8', 1, 2)).toThrow(BugError)
+})
+
+test('distances add up along the number line, in every type', () => {
+  for (const dtype of ['float16', 'bfloat16', 'float32'] as const) {
+    fc.assert(
+      fc.property(
+        fc.float({ noNaN: true }),
+        fc.float({ noNaN: true }),
+        fc.float({ noNaN: true }),
+        (x, y, z) => {
+          const [a, b, c] = [x, y, z].sort((p, q) => p - q) as [number, number, number]
+          expect(ulpDistance(dtype, a, b) + ulpDistance(dtype, b, c)).toBe(ulpDistance(dtype, a, c))
+          expect(ulpDistance(dtype, b, a)).toBe(ulpDistance(dtype, a, b))
+        },
+      ),
+      { seed: 1 },
+    )
+  }
+})
+
+test('a float64 is as far from another as their bits say', () => {
+  const bits = (x: number): bigint => {
+    const b = new BigInt64Array(Float64Array.of(x).buffer)[0]!
+    return b < 0n ? -(1n << 63n) - b : b
+  }
+  fc.assert(
+    fc.property(fc.double({ noNaN: true }), fc.double({ noNaN: true }), (a, b) => {
+      const steps = bits(a) - bits(b)
+      expect(ulpDistance('float64', a, b)).toBe(Number(steps < 0n ? -steps : steps))
+    }),
+    { seed: 1 },
+  )
 })
 
 goldenTest('float32 distances equal the published ones', () => {

@@ -151,11 +151,16 @@ export function toRgb(image: DecodedImage, library: 'pillow' | 'opencv' = 'pillo
   }
 }
 
-/** 16-bit samples to 8 bits: the high byte, as libpng's strip_16 and Pillow. */
-export function toEightBits(p: Pixels): Pixels {
+/**
+ * 16-bit samples to 8 bits: the `high` byte, as libpng's strip_16 for colours, or clipped at 255, as Pillow's
+ * convert('RGB') does with 16-bit gray (a trap: nearly everything becomes white).
+ */
+export function toEightBits(p: Pixels, how: 'high' | 'clip' = 'high'): Pixels {
   if (p.data instanceof Uint8Array) return p
-  const out = new Uint8Array(p.data.length)
-  for (let i = 0; i < out.length; i++) out[i] = p.data[i]! >> 8
+  const { data } = p
+  const out = Uint8Array.from({ length: data.length }, (_, i) =>
+    how === 'high' ? data[i]! >> 8 : clip8(data[i]!),
+  )
   return { ...p, data: out }
 }
 

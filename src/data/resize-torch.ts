@@ -112,7 +112,7 @@ function integerResize(p: Pixels, rows: Taps, columns: Taps): Pixels {
     while (bits < 22 && Math.trunc(0.5 + largest * 2 ** (bits + 1)) < 1 << 15) bits++
     const weigh = (w: number): number => Math.trunc(w * 2 ** bits + (w < 0 ? -0.5 : 0.5))
     return {
-      taps: mapWeights(t, weigh),
+      taps: mapWeights(merged(t), weigh),
       finish: (sum) => clip8((sum + (bits > 0 ? 1 << (bits - 1) : 0)) >> bits),
     }
   }
@@ -127,3 +127,15 @@ function integerResize(p: Pixels, rows: Taps, columns: Taps): Pixels {
   }
   return now
 }
+
+/** Adds up the weights that clamping gave to one edge pixel, before they are rounded. */
+const merged = (t: Taps): Taps =>
+  makeTaps(t.size, t.count, (o, put) => {
+    const sums = new Map<number, number>()
+    for (let k = o * t.count; k < (o + 1) * t.count; k++) {
+      sums.set(t.index[k]!, (sums.get(t.index[k]!) ?? 0) + t.weight[k]!)
+    }
+    sums.forEach((w, i) => {
+      put(i, w)
+    })
+  })

@@ -204,7 +204,10 @@ export type CompareOptions = BootstrapOptions & {
   baseline?: string
 }
 
-/** Compares the subjects of one `measure` pairwise: slower / faster, at least 1. Failed subjects are left out. */
+/**
+ * Compares the subjects of one `measure` pairwise: slower / faster, at least 1. Failed subjects are left out. Each interval
+ * has the confidence asked for by itself; `different` accounts for all comparisons.
+ */
 export function compareTimings(
   timings: readonly Timing[],
   { correction, baseline, ...options }: CompareOptions,

@@ -106,13 +106,14 @@ function cubicTaps(input: number, output: number, scale: number, align: boolean)
  * pass (upsample_avx_bilinear_bicubic_uint8, the same as Pillow-SIMD).
  */
 function integerResize(p: Pixels, rows: Taps, columns: Taps): Pixels {
-  const integers = (t: Taps): { taps: Taps; finish: (sum: number) => number } => {
+  const integers = (taps: Taps): { taps: Taps; finish: (sum: number) => number } => {
+    const t = merged(taps)
     const largest = t.weight.reduce((a, b) => Math.max(a, b), 0)
     let bits = 0
     while (bits < 22 && Math.trunc(0.5 + largest * 2 ** (bits + 1)) < 1 << 15) bits++
     const weigh = (w: number): number => Math.trunc(w * 2 ** bits + (w < 0 ? -0.5 : 0.5))
     return {
-      taps: mapWeights(merged(t), weigh),
+      taps: mapWeights(t, weigh),
       finish: (sum) => clip8((sum + (bits > 0 ? 1 << (bits - 1) : 0)) >> bits),
     }
   }

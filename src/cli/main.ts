@@ -1,0 +1,121 @@
+// The command line: which verb, which words, and how it ends. Exit status: 0 fine, 1 a verdict fell short, 2 the input or the
+// command is at fault, 130 stopped by Ctrl-C. The verbs do their work through the library's public functions.
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import pc from 'picocolors'
+import { inspect } from './inspect.ts'
+import { progressBar } from './progress.ts'
+import type { Io, Options, Verb } from './verb.ts'
+
+const verbs: readonly Verb[] = [inspect]
+
+const width = (): number => Math.min(process.stdout.columns ?? 100, 110)
+
+/** Runs the command line; sets the process's exit status. */
+export async function main(args: readonly string[]): Promise<void> {
+  // A reader that closes early (`| head`) is no fault of ours.
+  process.stdout.on('error', (e: NodeJS.ErrnoException) => process.exit(e.code === 'EPIPE' ? 0 : 2))
+  const stop = new AbortController()
+  process.on('SIGINT', () => {
+    if (stop.signal.aborted) process.exit(130)
+    stop.abort()
+    process.stderr.write('\nstopping; press Ctrl-C again to stop at once\n')
+  })
+  try {
+    process.exitCode = await run(args, stop.signal)
+  } catch (e) {
+    process.exitCode = stop.signal.aborted ? 130 : report(e)
+  }
+}
+
+async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
+  let status = 0
+  const program = new Command('strata')
+    .description('Check, compile, mend and shrink neural networks, with evidence.')
+    .version(version(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false)
+    .configureHelp({ helpWidth: width() })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'strata:')) })
+    .showSuggestionAfterError()
+    .exitOverride()
+  program.addHelpText('after', `\nExamples:\n${exampleLines(verbs.map((v) => v.examples[0]!))}\n`)
+  for (const verb of verbs) {
+    const command = program
+      .command(verb.name)
+      .description(verb.says)
+      .configureHelp({ helpWidth: width() })
+      .helpOption('-h, --help', 'show this help')
+      .exitOverride()
+    for (const a of verb.args) command.argument(a.name, a.says)
+    for (const o of verb.options) {
+      if (o.parse) command.option(o.flags, o.says, o.parse, o.default)
+      else command.option(o.flags, o.says, o.default as string | boolean | undefined)
+    }
+    command.option('--json', 'print one JSON document, and nothing else, on standard output')
+    command.addHelpText('after', `\nExamples:\n${exampleLines(verb.examples)}`)
+    command.action(async () => {
+      const options: Options = command.opts()
+      status = await verb.run(command.args, options, ioFor(options.json === true, args, signal))
+    })
+  }
+  if (args.length === 0) {
+    program.outputHelp()
+    return 2
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (e) {
+    // Help and the version end the program too.
+    if (e instanceof CommanderError) return e.exitCode === 0 ? 0 : 2
+    throw e
+  }
+  return status
+}
+
+function exampleLines(examples: Verb['examples']): string {
+  const longest = Math.max(...examples.map((e) => e.line.length))
+  return examples.map((e) => `  ${pc.cyan(e.line.padEnd(longest))}  ${e.says}`).join('\n')
+}
+
+function ioFor(json: boolean, args: readonly string[], signal: AbortSignal): Io {
+  return {
+    json,
+    command: ['strata', ...args.map(quoted)].join(' '),
+    print: (text) => {
+      if (!json) process.stdout.write(`${text}\n`)
+    },
+    document: (value) => {
+      if (json) process.stdout.write(`${JSON.stringify(value, plain, 2)}\n`)
+    },
+    progress: progressBar(process.stderr),
+    signal,
+    style: pc.createColors(pc.isColorSupported && process.stdout.isTTY === true),
+  }
+}
+
+/** JSON has no NaN, infinities or big integers: they are written as strings. */
+const plain = (_key: string, v: unknown): unknown =>
+  typeof v === 'bigint' || (typeof v === 'number' && !Number.isFinite(v)) ? String(v) : v
+
+const quoted = (word: string): string =>
+  /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+
+/** Says what went wrong, without a stack where the input is at fault. */
+function report(e: unknown): number {
+  const error = e instanceof Error ? e : new Error(String(e))
+  if (error.name === 'InputError' || error.name === 'UnsupportedError') {
+    process.stderr.write(`strata: ${error.message}\n`)
+    return 2
+  }
+  process.stderr.write(
+    `strata: this is a fault of Strata ${version()} (Node ${process.versions.node}, ${process.platform} ${process.arch}). Please report it with the lines below and, if you can, the model.\n${error.stack ?? error.message}\n`,
+  )
+  return 2
+}
+
+/** From the package's own manifest, two folders up both in a checkout and in dist. */
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+}

@@ -1,0 +1,65 @@
+// Reads the values of options; and the options that several verbs share.
+
+import { InvalidArgumentError } from 'commander'
+import type { OptionSpec } from './verb.ts'
+
+/** A whole number from `least` on. */
+export const count =
+  (least: number) =>
+  (text: string): number => {
+    const n = Number(text)
+    if (!Number.isSafeInteger(n) || n < least)
+      throw new InvalidArgumentError(`Expected a whole number from ${least} on, got ${text}.`)
+    return n
+  }
+
+/** One of a few words. */
+export const oneOf =
+  (words: readonly string[]) =>
+  (text: string): string => {
+    if (!words.includes(text)) throw new InvalidArgumentError(`Expected ${words.join(' or ')}, got ${text}.`)
+    return text
+  }
+
+/** `a,b` and repeated options add up. */
+export const list = (text: string, previous: unknown): string[] => [
+  ...((previous as string[] | undefined) ?? []),
+  ...text.split(',').filter(Boolean),
+]
+
+/** `batch=1,sequence=128`: dimensions that the file leaves open. */
+export function dimensions(text: string, previous: unknown): Record<string, number> {
+  const out = { ...(previous as Record<string, number> | undefined) }
+  for (const pair of text.split(',').filter(Boolean)) {
+    const at = pair.lastIndexOf('=')
+    const n = Number(pair.slice(at + 1))
+    if (at < 1 || !Number.isSafeInteger(n) || n < 0)
+      throw new InvalidArgumentError(`Expected NAME=NUMBER, got ${pair}.`)
+    out[pair.slice(0, at)] = n
+  }
+  return out
+}
+
+export const modelArgument = {
+  name: '<model>',
+  says: 'a model file or folder, or zoo:NAME (strata zoo lists them)',
+} as const
+
+export const dataOptions: readonly OptionSpec[] = [
+  {
+    flags: '--data <path>',
+    says: '.npy, .npz, an IDX pair, a folder of images or sounds, or a CSV of paths and labels; random inputs if absent',
+  },
+  {
+    flags: '--preprocessing <file>',
+    says: 'JSON that says how pictures or sounds become inputs; guessed from the model if absent',
+  },
+  { flags: '--dims <list>', says: 'sizes for open dimensions: batch=1,sequence=128', parse: dimensions },
+  { flags: '--seed <n>', says: 'of random inputs', parse: count(0), default: 1 },
+]
+
+export const targetsOption: OptionSpec = {
+  flags: '--target <names>',
+  says: 'targets, with commas: wasm,onnxruntime:all (strata peers lists them); all that are here if absent',
+  parse: list,
+}

@@ -1,0 +1,67 @@
+// A model by what the user calls it: a path, or `zoo:NAME`.
+
+import { InputError } from '../core/errors.ts'
+import { filesAt } from '../formats/files.ts'
+import { type Model, openModel } from '../formats/open.ts'
+import { costOf, type Described, describeType } from '../ir/inspect.ts'
+import { specialize } from '../ir/specialize.ts'
+import { type Graph, isStatic } from '../ir/types.ts'
+
+/** Opens a path or a zoo name. Throws InputError for what isn't there, UnsupportedError with all that has no reader. */
+export async function openSource(source: string): Promise<Model> {
+  return openModel(filesAt(source))
+}
+
+/** The graph with sizes for its named dimensions; unchanged where none are given. */
+export const withDimensions = (graph: Graph, dims: Readonly<Record<string, number>> | undefined): Graph =>
+  dims && Object.keys(dims).length > 0 ? specialize(graph, { dims }) : graph
+
+/** The document of `inspect`. */
+export type Inspection = {
+  readonly format: string
+  readonly inputs: readonly Described[]
+  readonly outputs: readonly Described[]
+  readonly nodes: number
+  readonly ops: Readonly<Record<string, number>>
+  readonly parameters: number
+  /** Of the weights, as stored. */
+  readonly bytes: number
+  /** Of the file. */
+  readonly fileBytes: number
+  readonly digest: string
+  /** Of one run, with every open dimension at 1. */
+  readonly macs: number
+  readonly unsupported: readonly { readonly op: string; readonly count: number }[]
+}
+
+/** What a model is: the library function behind `strata inspect`. */
+export function inspectModel(model: Model): Inspection {
+  const { graph } = model
+  const cost = costOf(graph)
+  return {
+    format: model.format,
+    inputs: graph.inputs.map((v) => describeType(graph.values[v]!)),
+    outputs: graph.outputs.map((v) => describeType(graph.values[v]!)),
+    ...cost,
+    macs: isOpen(graph) ? costOf(atOne(graph)).macs : cost.macs,
+    fileBytes: model.bytes,
+    digest: model.digest,
+    unsupported: [],
+  }
+}
+
+const isOpen = (graph: Graph): boolean =>
+  graph.inputs.some((v) => {
+    const { type } = graph.values[v]!
+    return type.kind === 'tensor' && !isStatic(type.shape)
+  })
+
+/** With 1 for every open dimension; unchanged where the graph can't be that small. */
+function atOne(graph: Graph): Graph {
+  try {
+    return specialize(graph, { open: 1 })
+  } catch (e) {
+    if (e instanceof InputError) return graph
+    throw e
+  }
+}

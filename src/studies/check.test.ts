@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest'
+import type { Model } from '../formats/open.ts'
+import { evaluate } from '../ir/evaluate.ts'
+import { parseGraph } from '../ir/text.ts'
+import type { Graph } from '../ir/types.ts'
+import type { Target } from '../targets/target.ts'
+import { check } from './check.ts'
+import { randomInputs } from './inputs.ts'
+
+const graph = parseGraph(`graph net(x: float32[1, 4]) -> (y) {
+  w: float32[4, 4] = [1, 0.5, 0.25, -1, 0.125, 2, -0.5, 1, 1, 1, 0.75, 0.5, -0.25, 0.5, 1, 2]
+  a: float32[1, 4] = matMul(x, w) {} "first"
+  b: float32[1, 4] = tanh(a) {} "second"
+  y: float32[1, 4] = matMul(b, w) {} "third"
+}`)
+const model: Model = { name: 'net', source: 'net', format: 'text', bytes: 0, digest: '', graph }
+
+/** A runtime made of the reference, whose graph is first spoilt. */
+const fake = (name: string, spoil: (g: Graph) => Graph): Target => ({
+  name,
+  doc: '',
+  variants: [],
+  presence: async () => ({ present: true, version: '1' }),
+  compile: async (g, options) => ({ target: name, options, graph: spoil(g) }),
+  load: async (a) => ({ run: async (inputs) => evaluate(a.graph, inputs), dispose: async () => {} }),
+})
+const swap =
+  (from: string, to: string) =>
+  (g: Graph): Graph => ({
+    ...g,
+    nodes: g.nodes.map((n) => (n.op === from ? { ...n, op: to } : n)),
+  })
+/** Wrong only while the inner values are not asked for, as a wrong fused kernel is. */
+const fusing = (g: Graph): Graph => (g.outputs.length > 2 ? g : swap('tanh', 'erf')(g))
+
+const run = (...targets: Target[]) =>
+  check(
+    model,
+    {
+      source: 'random',
+      samples: randomInputs(graph, 3, 1),
+      preprocessing: null,
+      preprocessingSays: '',
+      seed: 1,
+    },
+    {
+      subjects: targets.map((target) => ({ target, variant: '', options: {} })),
+      command: '',
+      machine: {},
+      repeats: 1,
+    },
+  )
+
+test('a target that does as the reference does passes', async () => {
+  const r = await run(fake('good', (g) => g))
+  expect([r.verdict, r.targets[0]!.verdict, r.targets[0]!.nodes.length]).toEqual(['pass', 'same', 3])
+})
+
+test('a target with a wrong operator fails, and the node is named', async () => {
+  const r = await run(fake('bad', swap('tanh', 'erf')))
+  expect([r.verdict, r.targets[0]!.first?.node, r.targets[0]!.blamed]).toEqual(['fail', 'second', 1])
+})
+
+test('a fault that only the fused form has is found by bisection', async () => {
+  const r = await run(fake('fusing', fusing))
+  expect([r.verdict, r.targets[0]!.first, r.targets[0]!.fused?.node]).toEqual(['fail', null, 'second'])
+})
+
+test('a target that crashes is a row of the result, and the others are judged', async () => {
+  const crash: Target = {
+    ...fake('crash', (g) => g),
+    load: async () => Promise.reject(new Error('boom\nstack')),
+  }
+  const r = await run(
+    crash,
+    fake('good', (g) => g),
+  )
+  expect(r.targets.map((t) => [t.verdict, t.reason])).toEqual([
+    ['failed', 'boom'],
+    ['same', undefined],
+  ])
+})
+
+test('an absent target does not fail the check', async () => {
+  const away: Target = {
+    ...fake('away', (g) => g),
+    presence: async () => ({ present: false, reason: 'npm i away' }),
+  }
+  const r = await run(
+    away,
+    fake('good', (g) => g),
+  )
+  expect([r.verdict, r.targets[0]!.verdict, r.targets[0]!.reason]).toEqual(['pass', 'absent', 'npm i away'])
+})

@@ -1,0 +1,256 @@
+// One target's results judged against the reference: outputs, labels, every inner value, and where a fused form goes wrong.
+
+import { numbers, type Tensor } from '../core/tensor.ts'
+import { withOutputs } from '../ir/graph.ts'
+import { type Datum, type Graph, isTensor, type ValueId } from '../ir/types.ts'
+import { attribute } from '../judges/attribute.ts'
+import { growthOf, type Kind, kindOfDifference, sayKind } from '../judges/explain.ts'
+import { compareAccuracy, labelTally, rightAnswers } from '../judges/labels.ts'
+import { valueTally } from '../judges/values.ts'
+import type { CheckData, Loaded, Subject } from './check.ts'
+import type { NodeResult, TargetResult, WorstInput } from './check-result.ts'
+
+export const firstLine = (e: unknown): string => String(e instanceof Error ? e.message : e).split('\n')[0]!
+
+export type Judging = {
+  readonly graph: Graph
+  readonly data: CheckData
+  readonly expected: readonly (readonly Datum[])[]
+  readonly inner: readonly ReadonlyMap<ValueId, Datum>[]
+  readonly noise: ReadonlyMap<ValueId, number>
+  readonly loaded: Loaded
+}
+
+/** Judges one loaded target; runs it again with every inner value as an output. */
+export async function judge(x: Judging): Promise<TargetResult> {
+  const { graph, loaded, expected, data } = x
+  const amplification = loaded.executable.amplification ?? {}
+  const outputBounds = graph.outputs.map((v) => x.noise.get(v) ?? 0)
+  const values = graph.outputs.map((v, o) => {
+    const tally = valueTally()
+    expected.forEach((e, i) => {
+      const [got, want] = [loaded.outputs[i]![o], e[o]]
+      if (isTensor(got) && isTensor(want)) tally.add(got, want, outputBounds[o]!)
+    })
+    return { output: graph.values[v]!.name, ...tally.verdict() }
+  })
+  const scores = scoreOutput(graph)
+  const nodes: NodeResult[] = []
+  let exposedFailure: string | undefined
+  try {
+    for (let i = 0; i < x.inner.length; i++) {
+      const seen = await innerValues(graph, loaded.subject, data.samples[i]!)
+      const found = attribute({
+        graph,
+        reference: x.inner[i]!,
+        target: seen,
+        inputs: data.samples[i]!,
+        amplification: (n) => amplification[graph.nodes[n]!.name] ?? 1,
+      })
+      for (const a of found) {
+        const node = graph.nodes[a.index]!
+        const result: NodeResult = { ...a, node: node.name, op: node.op, origin: node.origin }
+        const at = nodes.findIndex((n) => n.index === a.index)
+        if (at < 0) nodes.push(result)
+        else if (a.excess > nodes[at]!.excess) nodes[at] = result
+      }
+    }
+  } catch (e) {
+    exposedFailure = firstLine(e)
+  }
+  const blame = nodes.filter((n) => n.verdict === 'different')
+  const first = blame[0] ?? null
+  const outputsDiffer = values.some((v) => v.verdict === 'different')
+  const fused = outputsDiffer && !first && !exposedFailure ? await bisectFused(x) : null
+  const kind: Kind | null = first?.worst
+    ? Number.isFinite(first.worst.got)
+      ? first.shows
+      : 'NaN/Inf'
+    : outputsDiffer && isTensor(loaded.outputs[0]![0]) && isTensor(expected[0]![0])
+      ? kindOfDifference(loaded.outputs[0]![0], expected[0]![0])
+      : null
+  const verdict =
+    first || outputsDiffer
+      ? 'different'
+      : values.every((v) => v.verdict === 'same') && nodes.every((n) => n.verdict === 'same')
+        ? 'same'
+        : 'rounding'
+  let labels: TargetResult['labels'] = null
+  let accuracy: TargetResult['accuracy'] = null
+  if (scores !== null) {
+    const tally = labelTally()
+    const got = loaded.outputs.map((o) => o[scores] as Tensor)
+    const want = expected.map((o) => o[scores] as Tensor)
+    for (const [i, t] of got.entries()) tally.add(t, want[i]!)
+    labels = tally.verdict()
+    if (data.labels) {
+      const right = (all: readonly Tensor[]): boolean[] =>
+        all.flatMap((t, i) => rightAnswers(t, [data.labels![i]!]))
+      accuracy = compareAccuracy(right(got), right(want), 0.95)
+    }
+  }
+  return {
+    target: loaded.name,
+    present: true,
+    version: loaded.version,
+    facts: loaded.executable.facts ?? {},
+    verdict,
+    says: sentence({ verdict, first, blame: blame.length, kind, fused, exposedFailure, labels }),
+    labels,
+    accuracy,
+    values,
+    outputBounds,
+    ms: spread(loaded.times),
+    nodes,
+    first,
+    blamed: blame.length,
+    fused,
+    growth: growthOf(nodes, kind),
+    worst: worstInputs(x, scores),
+  }
+}
+
+/** Every value that a node makes, as the target computes it, by making each an output. */
+async function innerValues(
+  graph: Graph,
+  subject: Subject,
+  sample: readonly Tensor[],
+): Promise<Map<ValueId, Datum>> {
+  const made = graph.nodes.flatMap((n) => n.outputs).filter((v) => graph.values[v]!.type.kind === 'tensor')
+  const exposed = withOutputs(graph, made)
+  const executable = await subject.target.load(await subject.target.compile(exposed, subject.options))
+  try {
+    const outputs = await executable.run(sample)
+    return new Map(exposed.outputs.map((v, i) => [v, outputs[i]!]))
+  } finally {
+    await executable.dispose()
+  }
+}
+
+/**
+ * Exposing every value keeps a runtime from fusing; where only the fused form is wrong, values are exposed one at a time and
+ * the first in order that leaves its propagated bound is found by bisection.
+ */
+async function bisectFused(x: Judging): Promise<TargetResult['fused']> {
+  const { graph, noise } = x
+  const candidates = graph.nodes
+    .map((n) => ({ node: n, value: n.outputs[0]! }))
+    .filter(({ value }) => noise.has(value) || x.inner[0]!.has(value))
+  const probe = async (i: number): Promise<{ total: number; bound: number } | null> => {
+    const { value } = candidates[i]!
+    try {
+      const exposed = withOutputs(graph, [value])
+      const { target, options } = x.loaded.subject
+      const executable = await target.load(await target.compile(exposed, options))
+      const out = await executable.run(x.data.samples[0]!)
+      await executable.dispose()
+      const [got, want] = [out[exposed.outputs.indexOf(value)], x.inner[0]!.get(value)]
+      if (!isTensor(got) || !isTensor(want)) return null
+      const [g, e] = [numbers(got), numbers(want)]
+      let total = 0
+      for (let k = 0; k < g.length; k++) total = Math.max(total, Math.abs(g[k]! - e[k]!))
+      const bound = noise.get(value) ?? 0
+      return total > bound ? { total, bound } : null
+    } catch {
+      return null
+    }
+  }
+  let [low, high] = [0, candidates.length - 1]
+  let found: TargetResult['fused'] = null
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const p = await probe(middle)
+    if (p) {
+      found = { node: candidates[middle]!.node.name, ...p }
+      high = middle - 1
+    } else low = middle + 1
+  }
+  return found
+}
+
+function sentence(s: {
+  verdict: TargetResult['verdict']
+  first: NodeResult | null
+  blame: number
+  kind: Kind | null
+  fused: TargetResult['fused']
+  exposedFailure: string | undefined
+  labels: TargetResult['labels']
+}): string {
+  const labels =
+    s.labels && s.labels.disagree > 0 ? ` ${s.labels.disagree} of ${s.labels.total} labels differ.` : ''
+  const blind = s.exposedFailure ? ` Inner values could not be read: ${s.exposedFailure}` : ''
+  if (s.verdict === 'same') return `Equal to the reference, bit for bit.${blind}`
+  if (s.verdict === 'rounding') return `Every value is within rounding.${labels}${blind}`
+  if (s.first) {
+    const more = s.blame > 1 ? ` (and ${s.blame - 1} more node${s.blame > 2 ? 's' : ''})` : ''
+    const kind = s.kind ? sayKind(s.kind) : 'differs'
+    return `Node ${s.first.node} (${s.first.op}) ${kind}: off by ${short(s.first.injected)} where rounding allows ${short(s.first.bound)}${more}.${labels}`
+  }
+  if (s.fused) {
+    return `Only when operators are fused: first seen at ${s.fused.node}, off by ${short(s.fused.total)} where rounding allows ${short(s.fused.bound)}; run node by node it agrees.${labels}`
+  }
+  return `The outputs leave their bound${s.kind ? `: the target ${sayKind(s.kind)}` : ''}.${labels}${blind}`
+}
+
+const short = (v: number): string => (v === 0 ? '0' : Number.isFinite(v) ? v.toPrecision(2) : String(v))
+
+/** The output that holds class scores: a row of more than one float a sample. */
+function scoreOutput(graph: Graph): number | null {
+  const i = graph.outputs.findIndex((v) => {
+    const t = graph.values[v]!.type
+    return (
+      t.kind === 'tensor' &&
+      t.shape?.length === 2 &&
+      t.shape[0] === 1 &&
+      typeof t.shape[1] === 'number' &&
+      t.shape[1] > 1
+    )
+  })
+  return i < 0 ? null : i
+}
+
+function worstInputs(x: Judging, scores: number | null): WorstInput[] {
+  const all = x.expected.map((e, input) => {
+    let maxAbs = 0
+    e.forEach((want, o) => {
+      const got = x.loaded.outputs[input]![o]
+      if (!isTensor(want) || !isTensor(got) || want.dtype === 'string') return
+      const [g, w] = [numbers(got), numbers(want)]
+      for (let i = 0; i < g.length; i++) {
+        const d = Math.abs(g[i]! - w[i]!)
+        if (d > maxAbs || Number.isNaN(d)) maxAbs = Number.isNaN(d) ? Infinity : d
+      }
+    })
+    const best = (d: Datum | undefined): string => {
+      if (scores === null || !isTensor(d)) return ''
+      const v = numbers(d)
+      let top = 0
+      for (let i = 1; i < v.length; i++) if (v[i]! > v[top]!) top = i
+      return `${x.data.classes?.[top] ?? `class ${top}`} (${Number(v[top]).toPrecision(3)})`
+    }
+    const picture = x.data.picture?.(input)
+    return {
+      input,
+      maxAbs,
+      got: best(x.loaded.outputs[input]![scores ?? 0]),
+      expected: best(e[scores ?? 0]),
+      ...(picture !== undefined && { picture }),
+    }
+  })
+  // A changed label matters more than a large difference.
+  return all
+    .sort(
+      (a, b) =>
+        Number(b.got.split(' (')[0] !== b.expected.split(' (')[0]) -
+          Number(a.got.split(' (')[0] !== a.expected.split(' (')[0]) || b.maxAbs - a.maxAbs,
+    )
+    .slice(0, 6)
+}
+
+function spread(times: readonly number[]): TargetResult['ms'] {
+  if (times.length === 0) return null
+  const sorted = [...times].sort((a, b) => a - b)
+  const at = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
+  return { median: at(0.5), p95: at(0.95) }
+}

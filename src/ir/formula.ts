@@ -87,7 +87,19 @@ export function printFormula(e: Expr, level = 0): string {
     case 'var':
       return e.name
     case 'load':
-      return `${e.buffer}[${printFormula(e.index)}]`
+      return `${e.buffer}[${printFormula(e.index)}${e.width && e.width > 1 ? `:${e.width}` : ''}]`
+    case 'element':
+      return `${e.name}[${printFormula(e.index)}]`
+    case 'repeat':
+      return `repeat${e.times}(${printFormula(e.arg)})`
+    case 'lane':
+      return `lane${e.lane}(${printFormula(e.arg)})`
+    case 'across':
+      return `across_${e.fn}(${printFormula(e.arg)})`
+    case 'bits':
+      return `bits_${e.type}(${printFormula(e.arg)})`
+    case 'dot':
+      return `dot(${printFormula(e.acc)}, ${printFormula(e.a)}, ${printFormula(e.b)})`
     case 'cast':
       return `${e.type}(${printFormula(e.arg)})`
     case 'call': {

@@ -27,9 +27,21 @@ export type Expr =
   | { readonly kind: 'const'; readonly value: number | bigint; readonly type?: DType }
   /** An operand (`x`, `y`), an attribute (`alpha`), a loop variable or a local. */
   | { readonly kind: 'var'; readonly name: string }
-  | { readonly kind: 'load'; readonly buffer: string; readonly index: Expr }
+  /** `width` (default 1) consecutive elements of a buffer. Loads and the forms below belong to loops (src/compile/loops.ts). */
+  | { readonly kind: 'load'; readonly buffer: string; readonly index: Expr; readonly width?: number }
   | { readonly kind: 'call'; readonly fn: ScalarFn; readonly args: readonly Expr[] }
   | { readonly kind: 'cast'; readonly type: DType; readonly arg: Expr }
+  /** An element of a local array. */
+  | { readonly kind: 'element'; readonly name: string; readonly index: Expr }
+  /** A vector: the argument's lanes, `times` times over. */
+  | { readonly kind: 'repeat'; readonly times: number; readonly arg: Expr }
+  | { readonly kind: 'lane'; readonly lane: number; readonly arg: Expr }
+  /** All lanes combined to one by an associative function (add, min, max). */
+  | { readonly kind: 'across'; readonly fn: ScalarFn; readonly arg: Expr }
+  /** The same bits read as another type of the same size. */
+  | { readonly kind: 'bits'; readonly type: DType; readonly arg: Expr }
+  /** acc[i] + Σ_j a[g·i + j] · b[g·i + j] in exact int32, where a and b have g times the lanes of acc (integer products). */
+  | { readonly kind: 'dot'; readonly acc: Expr; readonly a: Expr; readonly b: Expr }
 
 export const constant = (value: number | bigint, type?: DType): Expr =>
   type ? { kind: 'const', value, type } : { kind: 'const', value }
@@ -314,11 +326,46 @@ export function substitute(e: Expr, by: (name: string) => Expr | undefined): Exp
       return e
     case 'var':
       return by(e.name) ?? e
+    default:
+      return mapArguments(e, (a) => substitute(a, by))
+  }
+}
+
+/** The expressions that an expression is made of. */
+export function argumentsOf(e: Expr): readonly Expr[] {
+  switch (e.kind) {
+    case 'const':
+    case 'var':
+      return []
     case 'load':
-      return { ...e, index: substitute(e.index, by) }
+    case 'element':
+      return [e.index]
     case 'call':
-      return { ...e, args: e.args.map((a) => substitute(a, by)) }
-    case 'cast':
-      return { ...e, arg: substitute(e.arg, by) }
+      return e.args
+    case 'dot':
+      return [e.acc, e.a, e.b]
+    default:
+      return [e.arg]
+  }
+}
+
+/** The same expression with its arguments replaced; itself where none changes, so that sharing is kept. */
+export function mapArguments(e: Expr, by: (a: Expr) => Expr): Expr {
+  const old = argumentsOf(e)
+  const args = old.map(by)
+  if (args.every((a, i) => a === old[i])) return e
+  switch (e.kind) {
+    case 'const':
+    case 'var':
+      return e
+    case 'load':
+    case 'element':
+      return { ...e, index: args[0]! }
+    case 'call':
+      return { ...e, args }
+    case 'dot':
+      return { ...e, acc: args[0]!, a: args[1]!, b: args[2]! }
+    default:
+      return { ...e, arg: args[0]! }
   }
 }

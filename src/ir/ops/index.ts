@@ -3,8 +3,19 @@
 import type { Op } from '../op.ts'
 import { elementwise } from './elementwise.ts'
 import { linear } from './linear.ts'
+import { movement } from './movement.ts'
+import { normalize } from './normalize.ts'
+import { reduce } from './reduce.ts'
+import { shape } from './shape.ts'
 
-export const ops = { ...elementwise, ...linear } satisfies Record<string, Op>
+export const ops = {
+  ...elementwise,
+  ...linear,
+  ...movement,
+  ...normalize,
+  ...reduce,
+  ...shape,
+} satisfies Record<string, Op>
 
 export type OpName = keyof typeof ops
 

@@ -23,6 +23,14 @@ export type WorstInput = {
   readonly picture?: string
 }
 
+export type RunTimes = {
+  readonly median: number
+  readonly low: number
+  readonly high: number
+  readonly p95: number
+  readonly runs: number
+}
+
 export type TargetResult = {
   /** `onnxruntime` or, for a variant, `onnxruntime:all`. */
   readonly target: string
@@ -42,8 +50,8 @@ export type TargetResult = {
   readonly values: readonly (ValueVerdict & { readonly output: string })[]
   /** For each output: what rounding alone may do to it, by propagated perturbation (judges/attribute). */
   readonly outputBounds: readonly number[]
-  /** Of one run: median and 95th percentile. Runs of all targets were interleaved. */
-  readonly ms: { readonly median: number; readonly p95: number } | null
+  /** Of one run: median with its 95 % interval, and 95th percentile. Runs of all targets were interleaved. */
+  readonly ms: RunTimes | null
   readonly nodes: readonly NodeResult[]
   /** The first node to blame. */
   readonly first: NodeResult | null

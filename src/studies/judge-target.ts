@@ -1,5 +1,6 @@
 // One target's results judged against the reference: outputs, labels, every inner value, and where a fused form goes wrong.
 
+import { bootstrap, median, quantile } from '../core/statistics.ts'
 import { numbers, type Tensor } from '../core/tensor.ts'
 import { withOutputs } from '../ir/graph.ts'
 import { type Datum, type Graph, isTensor, type ValueId } from '../ir/types.ts'
@@ -248,9 +249,13 @@ function worstInputs(x: Judging, scores: number | null): WorstInput[] {
     .slice(0, 6)
 }
 
+/** The interval is the bootstrap's: few runs give a wide one. */
 function spread(times: readonly number[]): TargetResult['ms'] {
   if (times.length === 0) return null
-  const sorted = [...times].sort((a, b) => a - b)
-  const at = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
-  return { median: at(0.5), p95: at(0.95) }
+  const { estimate, low, high } = bootstrap(
+    [times.length],
+    ([rows]) => median(Float64Array.from(rows!, (r) => times[r]!)),
+    { confidence: 0.95, method: 'percentile', resamples: 2000, seed: 1 },
+  )
+  return { median: estimate, low, high, p95: quantile(times, 0.95), runs: times.length }
 }

@@ -42,6 +42,7 @@ export class GraphBuilder {
   private readonly outputs: ValueId[] = []
   private readonly names = new Set<string>()
   private readonly nodeNames = new Set<string>()
+  private readonly producers = new Map<ValueId, number>()
 
   constructor(name: string) {
     this.name = name
@@ -115,6 +116,7 @@ export class GraphBuilder {
         ...(options.quantization?.[i] && { quantization: options.quantization[i] }),
       }),
     )
+    for (const v of outputs) this.producers.set(v, this.nodes.length)
     this.nodes.push({
       op: opName,
       name,
@@ -136,12 +138,28 @@ export class GraphBuilder {
     return this.nodeOutputs(opName, inputs, attributes, options)[0]!
   }
 
+  /** How many values and nodes there are so far. */
+  size(): { readonly values: number; readonly nodes: number } {
+    return { values: this.values.length, nodes: this.nodes.length }
+  }
+
+  /** States where the nodes made since `from` come from. */
+  mark(from: { readonly nodes: number }, origin: readonly string[]): void {
+    for (let i = from.nodes; i < this.nodes.length; i++) this.nodes[i] = { ...this.nodes[i]!, origin }
+  }
+
   output(id: ValueId): void {
     this.outputs.push(id)
   }
 
   type(id: ValueId): Type {
     return this.values[id]!.type
+  }
+
+  /** The node that makes a value; undefined for inputs and constants. */
+  producer(id: ValueId): Node | undefined {
+    const i = this.producers.get(id)
+    return i === undefined ? undefined : this.nodes[i]
   }
 
   constantOf(id: ValueId): Tensor | undefined {

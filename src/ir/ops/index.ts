@@ -2,19 +2,25 @@
 
 import type { Op } from '../op.ts'
 import { elementwise } from './elementwise.ts'
+import { generate } from './generate.ts'
+import { indexing } from './indexing.ts'
 import { linear } from './linear.ts'
 import { movement } from './movement.ts'
 import { normalize } from './normalize.ts'
+import { pooling } from './pooling.ts'
 import { reduce } from './reduce.ts'
 import { shape } from './shape.ts'
 
 export const ops = {
   ...elementwise,
   ...linear,
-  ...movement,
-  ...normalize,
-  ...reduce,
   ...shape,
+  ...movement,
+  ...indexing,
+  ...generate,
+  ...reduce,
+  ...normalize,
+  ...pooling,
 } satisfies Record<string, Op>
 
 export type OpName = keyof typeof ops

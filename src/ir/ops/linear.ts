@@ -80,10 +80,10 @@ export function windowOf(a: Attributes, rank: number): Window {
 }
 
 /** Splits an activation's shape into batch, channels and spatial dimensions. */
-export function splitShape(
-  shape: readonly Dim[],
+export function splitShape<D extends Dim>(
+  shape: readonly D[],
   layout: string,
-): { batch: Dim; channels: Dim; spatial: readonly Dim[] } {
+): { batch: D; channels: D; spatial: readonly D[] } {
   return layout === 'channelsLast'
     ? { batch: shape[0]!, channels: shape.at(-1)!, spatial: shape.slice(1, -1) }
     : { batch: shape[0]!, channels: shape[1]!, spatial: shape.slice(2) }
@@ -127,11 +127,7 @@ export function convSums(
   wZero: ArrayLike<number> = [0],
 ): Float64Array {
   const rank = w.shape.length - 2
-  const { batch, channels, spatial } = splitShape(x.shape, layout) as {
-    batch: number
-    channels: number
-    spatial: readonly number[]
-  }
+  const { batch, channels, spatial } = splitShape(x.shape, layout)
   const [filters, perGroup] = w.shape as [number, number]
   if (perGroup * groups !== channels || filters % groups !== 0) {
     throw new InputError(
@@ -200,11 +196,7 @@ export function placeSums(
   layout: string,
   bias?: Tensor,
 ): Tensor {
-  const { batch, channels, spatial } = splitShape(shape, layout) as {
-    batch: number
-    channels: number
-    spatial: readonly number[]
-  }
+  const { batch, channels, spatial } = splitShape(shape, layout)
   const pixels = sizeOf(spatial)
   const data = allocate(dtype, sums.length)
   const b = bias && numbers(bias)
@@ -257,7 +249,7 @@ const conv = (rank: number): Op => ({
     const type = x.types[0]!
     if (type.kind !== 'tensor' || !isStatic(type.shape)) throw new InputError('convolution: shape unknown')
     const layout = stringOf(x.attributes, 'layout')
-    const spatial = splitShape(type.shape, layout).spatial as readonly number[]
+    const spatial = splitShape(type.shape, layout).spatial
     const sums = convSums(
       input,
       filter,

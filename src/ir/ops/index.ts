@@ -10,6 +10,7 @@ import { normalize } from './normalize.ts'
 import { pooling } from './pooling.ts'
 import { reduce } from './reduce.ts'
 import { shape } from './shape.ts'
+import { tflite } from './tflite.ts'
 
 export const ops = {
   ...elementwise,
@@ -21,6 +22,7 @@ export const ops = {
   ...reduce,
   ...normalize,
   ...pooling,
+  ...tflite,
 } satisfies Record<string, Op>
 
 export type OpName = keyof typeof ops

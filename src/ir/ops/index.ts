@@ -1,6 +1,7 @@
 // The operator table: every operator of the graph, by family. Other layers' tables are typed by its names.
 
 import type { Op } from '../op.ts'
+import { control } from './control.ts'
 import { elementwise } from './elementwise.ts'
 import { generate } from './generate.ts'
 import { indexing } from './indexing.ts'
@@ -8,7 +9,10 @@ import { linear } from './linear.ts'
 import { movement } from './movement.ts'
 import { normalize } from './normalize.ts'
 import { pooling } from './pooling.ts'
+import { products } from './products.ts'
+import { recurrent } from './recurrent.ts'
 import { reduce } from './reduce.ts'
+import { sequence } from './sequence.ts'
 import { shape } from './shape.ts'
 import { tflite } from './tflite.ts'
 
@@ -22,6 +26,10 @@ export const ops = {
   ...reduce,
   ...normalize,
   ...pooling,
+  ...products,
+  ...recurrent,
+  ...control,
+  ...sequence,
   ...tflite,
 } satisfies Record<string, Op>
 

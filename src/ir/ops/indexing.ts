@@ -352,7 +352,7 @@ export const indexing = {
       const side = tensorType('int64', [null])
       if (x.attributes.axis === undefined) return [withShape(t, [null]), side, side, side]
       const axis = t.shape && axisOf(numberOf(x.attributes, 'axis'), t.shape.length)
-      return [withShape(t, t.shape && t.shape.map((d, i) => (i === axis ? null : d))), side, side, side]
+      return [withShape(t, t.shape?.map((d, i) => (i === axis ? null : d)) ?? null), side, side, side]
     },
     evaluate(inputs, x) {
       const flat = x.attributes.axis === undefined

@@ -238,7 +238,7 @@ export const normalize = {
       const axis = t.shape ? axisOf(numberOf(x.attributes, 'axis'), t.shape.length) : 0
       const side = tensorType(
         stringOf(x.attributes, 'stash') as DType,
-        t.shape && t.shape.map((d, i) => (i < axis ? d : 1)),
+        t.shape?.map((d, i) => (i < axis ? d : 1)) ?? null,
       )
       return [t, side, side]
     },

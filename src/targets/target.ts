@@ -23,6 +23,15 @@ export type Executable = {
   readonly amplification?: Readonly<Record<string, number>>
   /** Facts worth printing beside every figure: engine, instruction set, threads. */
   readonly facts?: Readonly<Record<string, string | number | boolean>>
+  /** One more run that is timed inside: milliseconds of each node, or of the first of a fused group, by node name. */
+  profile?(inputs: readonly Datum[]): Promise<readonly NodeTime[]>
+}
+
+export type NodeTime = {
+  readonly node: string
+  readonly ms: number
+  /** What ran: the kernel's or algorithm's name. */
+  readonly what?: string
 }
 
 /** Whether a target can be used here; else one line that says how to get it. */
@@ -34,7 +43,8 @@ export type Target = {
   /** As users write it: `wasm`, `onnxruntime`, `tfjs`. */
   readonly name: string
   readonly doc: string
-  presence(): Promise<Presence>
+  /** Options may say where to look (`python`). */
+  presence(options?: TargetOptions): Promise<Presence>
   /** Named variants that `check` runs side by side, e.g. onnxruntime's four optimisation levels. */
   readonly variants: readonly { readonly name: string; readonly options: TargetOptions }[]
   /** Throws UnsupportedError with all that this target can't run. */
@@ -46,15 +56,31 @@ export type Target = {
 export type NativeTarget = {
   readonly name: string
   readonly doc: string
-  presence(): Promise<Presence>
+  presence(options?: TargetOptions): Promise<Presence>
+  /** Named variants that `check` runs side by side, e.g. LiteRT's sets of kernels. The first is the runtime's default. */
+  readonly variants: readonly { readonly name: string; readonly options: TargetOptions }[]
   /** Whether this runtime is made for files of this format (`tflite`, `savedmodel`, `keras`, …). */
   takes(format: string): boolean
-  load(path: string, options: TargetOptions & { readonly trust?: boolean }): Promise<NativeExecutable>
+  load(path: string, options: NativeOptions): Promise<NativeExecutable>
 }
 
+export type NativeOptions = TargetOptions & {
+  /** The file may run code. Without it a file that holds code, or what might be code, is refused. */
+  readonly trust?: boolean
+  /** Inner values will be asked for: where a runtime can give them, `values` lists them. */
+  readonly inner?: boolean
+  readonly threads?: number
+}
+
+export type NativeValue = Pick<Value, 'name' | 'type' | 'quantization'>
+
 export type NativeExecutable = {
-  readonly inputs: readonly Pick<Value, 'name' | 'type'>[]
-  readonly outputs: readonly Pick<Value, 'name' | 'type'>[]
-  run(inputs: readonly Tensor[]): Promise<readonly Tensor[]>
+  readonly inputs: readonly NativeValue[]
+  readonly outputs: readonly NativeValue[]
+  /** Values that `run` can give besides the outputs; empty unless loaded with `inner`, or where the runtime hides them. */
+  readonly values: readonly NativeValue[]
+  /** Runs once. The outputs in the file's own order, then the values named in `wanted`. */
+  run(inputs: readonly Tensor[], wanted?: readonly string[]): Promise<readonly Tensor[]>
   dispose(): Promise<void>
+  readonly facts: Readonly<Record<string, string | number | boolean>>
 }

@@ -10,8 +10,10 @@ import { movement } from './movement.ts'
 import { normalize } from './normalize.ts'
 import { pooling } from './pooling.ts'
 import { products } from './products.ts'
+import { quantized } from './quantized.ts'
 import { recurrent } from './recurrent.ts'
 import { reduce } from './reduce.ts'
+import { resize } from './resize.ts'
 import { sequence } from './sequence.ts'
 import { shape } from './shape.ts'
 import { tflite } from './tflite.ts'
@@ -28,6 +30,8 @@ export const ops = {
   ...pooling,
   ...products,
   ...recurrent,
+  ...resize,
+  ...quantized,
   ...control,
   ...sequence,
   ...tflite,

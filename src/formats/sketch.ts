@@ -155,12 +155,21 @@ export class Sketch {
   }
   /** Padding never counts: neither in the maximum nor in the average. */
   pool(kind: 'max' | 'average', v: ValueId, o: PoolOptions, suffix = ''): ValueId {
-    return this.node(kind === 'max' ? 'maxPool' : 'averagePool', [v], { ...o }, suffix)
+    return this.node(`${kind}Pool${o.kernel.length}d`, [v], { ...o }, suffix)
   }
   /** Dimensions as an error where they are open. */
   static fixed(d: Dim | undefined, what: string): number {
     if (typeof d !== 'number') throw new BugError(`${what}: expected a known dimension, got ${d}`)
     return d
+  }
+  /** `size` of every dimension (open ones stay); `sizes` is the file's own operand, for what is open. */
+  resizeTo(
+    _v: ValueId,
+    _size: readonly Dim[],
+    _sizes: ValueId,
+    _o: { mode: 'nearest' | 'linear'; coordinates: string },
+  ): ValueId {
+    throw new BugError('resize: not yet')
   }
   resize(_v: ValueId, _o: { scales: readonly number[] }, _mode: 'nearest' | 'linear', _suffix = ''): ValueId {
     throw new BugError('resize: not yet')

@@ -3,7 +3,7 @@
 import type { ValueId } from '../../ir/types.ts'
 import { type Argument, fixed, input, type Layer, type LayerCall, shapeOf, unsupported } from './call.ts'
 
-const valueOf = (a: Argument | undefined): ValueId | null => (a?.kind === 'value' ? a.value : null)
+const operandOf = (a: Argument | undefined): ValueId | null => (a?.kind === 'value' ? a.value : null)
 const constantOf = (a: Argument | undefined): unknown => (a?.kind === 'constant' ? a.value : undefined)
 const maskOf = (a: Argument | undefined): ValueId | null => (a?.kind === 'value' ? a.mask : null)
 
@@ -25,8 +25,8 @@ const multiHeadAttention: Layer = (x) => {
   const argument = (position: number, name: string): Argument | undefined =>
     x.rest[position] ?? x.named.get(name)
   const query = input(x)
-  const value = valueOf(argument(0, 'value')) ?? x.inputs[1] ?? query
-  const key = valueOf(argument(1, 'key')) ?? x.inputs[2] ?? value
+  const value = operandOf(argument(0, 'value')) ?? x.inputs[1] ?? query
+  const key = operandOf(argument(1, 'key')) ?? x.inputs[2] ?? value
 
   const project = (v: ValueId, part: string, size: number): ValueId => {
     const shape = shapeOf(x, v)
@@ -99,7 +99,7 @@ function combinedMask(
   add(x.masks[0] ?? null, [1, 3], 'mask/query')
   add(maskOf(argument(0, 'value')), [1, 2], 'mask/value')
   add(maskOf(argument(1, 'key')), [1, 2], 'mask/key')
-  const given = valueOf(argument(2, 'attention_mask'))
+  const given = operandOf(argument(2, 'attention_mask'))
   if (given !== null) {
     const rank = shapeOf(x, given).length
     add(

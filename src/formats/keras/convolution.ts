@@ -141,7 +141,7 @@ const transposed = (rank: number): Layer =>
     if (x.config.count('groups', 1, 1) !== 1) unsupported(x, 'transposed convolution with groups')
     const w = x.weight('kernel', {
       shape: [...kernel, filters, channels],
-      permute: [rank, rank + 1, ...spatialAxes(rank)],
+      permute: [rank + 1, rank, ...spatialAxes(rank)],
     })
     const same = x.config.string('padding', 'valid') === 'same'
     const begin: number[] = []

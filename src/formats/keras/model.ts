@@ -315,7 +315,7 @@ function* ordered(
   offsets: ReadonlyMap<string, number>,
   done: ReadonlyMap<string, unknown>,
 ): Generator<{ record: LayerRecord; index: number; call: Call }> {
-  const waiting = new Map<string, { left: number; then: string[] }>()
+  const waiting = new Map<string, { left: number; next: string[] }>()
   const calls = new Map<string, { record: LayerRecord; index: number; call: Call }>()
   for (const record of records) {
     record.calls.forEach((call, i) => {
@@ -324,10 +324,10 @@ function* ordered(
       if (!done.has(key)) calls.set(key, { record, index, call })
     })
   }
-  const entry = (key: string): { left: number; then: string[] } => {
+  const entry = (key: string): { left: number; next: string[] } => {
     let e = waiting.get(key)
     if (!e) {
-      e = { left: 0, then: [] }
+      e = { left: 0, next: [] }
       waiting.set(key, e)
     }
     return e
@@ -339,7 +339,7 @@ function* ordered(
         .map(keyOf)
         .filter((k) => !done.has(k)),
     )
-    for (const k of needs) entry(k).then.push(key)
+    for (const k of needs) entry(k).next.push(key)
     entry(key).left = needs.size
     if (needs.size === 0) ready.push(key)
   }
@@ -348,7 +348,7 @@ function* ordered(
     const key = ready[i]!
     count++
     yield calls.get(key)!
-    for (const k of entry(key).then) if (--entry(k).left === 0) ready.push(k)
+    for (const k of entry(key).next) if (--entry(k).left === 0) ready.push(k)
   }
   if (count < calls.size) {
     const stuck = [...calls.values()].find(

@@ -1,9 +1,11 @@
 // TensorFlow.js models: model.json (a layers model or a graph model) and its weight shards. Decides which it is and hands the
 // topology to the Keras or the GraphDef reader; neither executes anything that a file holds.
 
-import { InputError, UnsupportedError } from '../../core/errors.ts'
+import { InputError } from '../../core/errors.ts'
 import type { Tensor } from '../../core/tensor.ts'
 import type { Graph } from '../../ir/types.ts'
+import { convertGraphDef } from '../graphdef/convert.ts'
+import { parseGraphDef } from '../graphdef/graph.ts'
 import { type JsonObject, parseJson } from '../json.ts'
 import { readKeras } from '../keras/model.ts'
 import { kerasWeights } from './names.ts'
@@ -57,10 +59,14 @@ export function readTfjsObject(model: JsonObject, options: TfjsOptions): Graph {
 }
 
 function readGraphModel(
-  _topology: JsonObject,
-  _model: JsonObject,
-  _weights: ReadonlyMap<string, Tensor>,
+  topology: JsonObject,
+  model: JsonObject,
+  weights: ReadonlyMap<string, Tensor>,
   where: string,
 ): Graph {
-  throw new UnsupportedError(where, [{ op: 'graph model', count: 1 }])
+  // Converters before version 2 kept the signature among the user's metadata.
+  const metadata = model.has('userDefinedMetadata') ? model.object('userDefinedMetadata') : null
+  const holder = model.has('signature') ? model : metadata?.has('signature') ? metadata : null
+  const def = parseGraphDef(topology, holder ? holder.object('signature') : null)
+  return convertGraphDef(def, { where, name: 'model', constants: weights })
 }

@@ -1,0 +1,113 @@
+// Child processes that can't outlive us. Each child leads its own process group, so that killing the group takes whatever
+// the child started; groups still alive and folders still there are cleared when Node exits or is told to stop.
+
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const groups = new Set<number>()
+const folders = new Set<string>()
+let watching = false
+
+/** Kills every group and removes every folder. Synchronous: it runs in exit handlers. */
+function clear(): void {
+  for (const pid of groups) killGroup(pid)
+  for (const folder of folders) removeFolder(folder)
+}
+
+function watchExit(): void {
+  if (watching) return
+  watching = true
+  process.on('exit', clear)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const stop = (): void => {
+      clear()
+      // Another listener decides whether the program goes on; alone, the signal does what it does by default.
+      if (process.listenerCount(signal) > 1) return
+      process.off(signal, stop)
+      process.kill(process.pid, signal)
+    }
+    process.on(signal, stop)
+  }
+}
+
+/** Kills a process and everything in its group. Nothing happens where it is gone already. */
+export function killGroup(pid: number): void {
+  try {
+    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
+  } catch {
+    // ESRCH: gone.
+  }
+  groups.delete(pid)
+}
+
+/** Starts a child that leads its own process group. */
+export function spawnGroup(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  watchExit()
+  const child = spawn(command, args, { ...options, detached: process.platform !== 'win32' })
+  const { pid } = child
+  if (pid !== undefined) {
+    groups.add(pid)
+    // What the child left running in its group goes with it.
+    child.once('exit', () => killGroup(pid))
+  }
+  return child
+}
+
+/** A folder that only this user can read, removed by `removeFolder` or at exit. */
+export function privateFolder(): string {
+  watchExit()
+  const folder = mkdtempSync(join(tmpdir(), 'strata-'))
+  folders.add(folder)
+  return folder
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  folders.delete(folder)
+}
+
+/**
+ * Resident bytes of a process and its descendants; 0 where the system has no /proc (there only the time limit holds).
+ * Pages that processes share are counted once for each.
+ */
+export function residentBytes(pid: number): number {
+  let total = 0
+  for (const id of [pid, ...descendants(pid)]) {
+    try {
+      const kb = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1]
+      total += Number(kb ?? 0) * 1024
+    } catch {
+      // Ended meanwhile.
+    }
+  }
+  return total
+}
+
+function descendants(pid: number): number[] {
+  const found: number[] = []
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const text = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
+      for (const child of text.split(' ').filter(Boolean).map(Number))
+        found.push(child, ...descendants(child))
+    }
+  } catch {
+    // No /proc, or the process ended meanwhile.
+  }
+  return found
+}
+
+/** Kills the group when it holds more than `limit` bytes, and says so. Returns what stops watching. */
+export function watchMemory(pid: number, limit: number, onOver: (bytes: number) => void): () => void {
+  const timer = setInterval(() => {
+    const bytes = residentBytes(pid)
+    if (bytes <= limit) return
+    clearInterval(timer)
+    onOver(bytes)
+    killGroup(pid)
+  }, 100)
+  timer.unref()
+  return () => clearInterval(timer)
+}

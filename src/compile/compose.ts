@@ -227,7 +227,6 @@ export function composeFunctions(kernel: Kernel): Kernel {
             t.type === 'int32' ? constant(Number(n)) : constant(big ? BigInt(n) : Number(n), t.type as DType),
             t.lanes,
           )
-        const made = row(k, r.args, t)
         r = row(k, r.args, t) ?? r
       }
     }

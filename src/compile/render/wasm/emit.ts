@@ -348,6 +348,17 @@ class Emitter {
         return
       }
     }
+    if (arg.kind === 'const' && t.type !== 'bool') {
+      // One constant for all uses: also what lets V8 pair vectors.
+      this.simd(12)
+      const bytes = new Uint8Array(
+        t.type === 'float32'
+          ? Float32Array.of(Number(arg.value)).buffer
+          : Int32Array.of(Number(arg.value)).buffer,
+      )
+      for (let i = 0; i < 4; i++) this.out.bytes(bytes)
+      return
+    }
     this.expr(arg)
     if (t.type === 'bool') {
       // A mask has all bits set.

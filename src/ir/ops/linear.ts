@@ -139,7 +139,6 @@ export function convSums(
   const pixels = sizeOf(spatialOut)
   const strides = activationStrides(x.shape, layout)
   const xs = numbers(x)
-  const ws = numbers(w)
   const sums = new Float64Array(batch * filters * pixels)
   // For each output pixel and tap: the input offset, or −1 in the padding.
   const offsets = new Int32Array(pixels * taps)
@@ -163,7 +162,14 @@ export function convSums(
     }
   }
   const filtersPerGroup = filters / groups
-  const row = new Float64Array(perGroup * taps)
+  const length = perGroup * taps
+  const row = new Float64Array(length)
+  const ws = new Float64Array(filters * length)
+  const raw = numbers(w)
+  for (let o = 0; o < filters; o++) {
+    const zero = wZero.length > 1 ? wZero[o]! : wZero[0]!
+    for (let k = o * length; k < (o + 1) * length; k++) ws[k] = raw[k]! - zero
+  }
   for (let n = 0; n < batch; n++) {
     for (let g = 0; g < groups; g++) {
       for (let p = 0; p < pixels; p++) {
@@ -176,10 +182,9 @@ export function convSums(
         }
         for (let f = 0; f < filtersPerGroup; f++) {
           const o = g * filtersPerGroup + f
-          const zero = wZero.length > 1 ? wZero[o]! : wZero[0]!
-          const base = o * perGroup * taps
+          const base = o * length
           let sum = 0
-          for (let k = 0; k < row.length; k++) sum += row[k]! * (ws[base + k]! - zero)
+          for (let k = 0; k < length; k++) sum += row[k]! * ws[base + k]!
           sums[(n * filters + o) * pixels + p] = sum
         }
       }

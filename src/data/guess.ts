@@ -1,0 +1,94 @@
+// A guess at a network's preprocessing from what its file shows. Files rarely say it, and a wrong one looks like a fault
+// of a runtime, so a guess always carries its reason and is always printed.
+
+import type { DType } from '../core/dtype.ts'
+import type { Preprocessing, Step } from './preprocessing.ts'
+import { type PresetName, preset } from './presets.ts'
+
+export type InputHints = {
+  inputName: string
+  /** −1 for a dimension that the file leaves open. */
+  shape: readonly number[]
+  dtype: DType
+  /** 'onnx', 'tflite', 'tfjs', 'keras', 'pytorch' … */
+  format?: string
+  /** What the file says of the program that wrote it, such as 'pytorch 2.1' or 'tf2onnx'. */
+  producer?: string
+  /** Name of the file or of the graph. */
+  model?: string
+  /** The quantisation of the input, where the format has it. */
+  quantization?: { scale: number; zeroPoint: number }
+  /** The network itself begins by scaling its input (a Rescaling layer, a division by 255). */
+  scalesInput?: boolean
+}
+
+export type Guess = { preprocessing: Preprocessing; reason: string }
+
+/** A guess, with its reason as a sentence. */
+export function guessPreprocessing(h: InputHints): Guess {
+  const image = imageForm(h.shape)
+  if (!image) {
+    const reason = `the input ${h.inputName} [${h.shape.join(', ')}] is not a picture: the data is taken as it is`
+    return { preprocessing: { name: 'none', steps: castSteps(h) }, reason }
+  }
+  const { name, why } = chooseRule(h, image)
+  const { layout, size, channels } = image
+  const base = preset(name, { size, layout, channels })
+  const picture = `a ${layout} picture of ${size[1]}×${size[0]} with ${channels} channel${channels > 1 ? 's' : ''}`
+  return {
+    preprocessing: { name: `${name} (a guess)`, steps: [...base.steps, ...castSteps(h)] },
+    reason: `a guess: ${h.inputName} is ${picture}, ${why}`,
+  }
+}
+
+type ImageForm = { layout: 'NHWC' | 'NCHW'; size: [number, number]; channels: 1 | 3 }
+
+/** Rank 4, or 3 without the batch, with 1 or 3 channels on one side; an open side counts as 224. */
+function imageForm(shape: readonly number[]): ImageForm | undefined {
+  const s = shape.length === 3 ? [1, ...shape] : shape
+  if (s.length !== 4) return undefined
+  const open = (d: number): number => (d > 0 ? d : 224)
+  const isChannels = (d: number): d is 1 | 3 => d === 1 || d === 3
+  const [, a, b, c] = s as [number, number, number, number]
+  if (isChannels(c) && (!isChannels(a) || b > 3))
+    return { layout: 'NHWC', size: [open(a), open(b)], channels: c }
+  if (isChannels(a)) return { layout: 'NCHW', size: [open(b), open(c)], channels: a }
+  return undefined
+}
+
+function chooseRule(h: InputHints, image: ImageForm): { name: PresetName; why: string } {
+  const text = `${h.model ?? ''} ${h.inputName}`.toLowerCase()
+  const producer = (h.producer ?? '').toLowerCase()
+  if (h.dtype === 'uint8') return { name: 'raw', why: 'and takes bytes: the network scales them itself' }
+  if (h.scalesInput) return { name: 'raw', why: 'and the network begins by scaling its input' }
+  if (image.channels === 1) return { name: 'unit', why: 'gray, for which 0 to 1 is most common' }
+  const fromTorch = h.format === 'pytorch' || /torch/.test(producer)
+  const keras = /keras|tensorflow|tf2onnx|tflite|tfjs|toco|mlir/.test(`${producer} ${h.format ?? ''}`)
+  if (keras && !fromTorch) {
+    if (/resnet_?v2|resnet\d+v2/.test(text))
+      return { name: 'signed', why: 'from TensorFlow, a ResNetV2: −1 to 1' }
+    if (/vgg|resnet/.test(text))
+      return { name: 'keras-caffe', why: "from TensorFlow, and ResNet and VGG use Keras' caffe mode" }
+    if (/densenet/.test(text))
+      return { name: 'keras-torch', why: "from TensorFlow, and DenseNet uses Keras' torch mode" }
+    if (/efficientnet|mobilenet_?v3|convnext/.test(text) && !/lite/.test(text)) {
+      return { name: 'raw', why: 'from TensorFlow, and this family scales its input itself' }
+    }
+    if (/nsfw/.test(text)) return { name: 'unit', why: 'and the nsfwjs networks take 0 to 1' }
+    return { name: 'signed', why: 'from TensorFlow, where most networks take −1 to 1' }
+  }
+  if (fromTorch || image.layout === 'NCHW') {
+    return {
+      name: 'torchvision',
+      why: `${fromTorch ? 'from PyTorch' : 'channels first as in PyTorch'}, where most take ImageNet's mean and deviation`,
+    }
+  }
+  return { name: 'signed', why: 'channels last as in TensorFlow, where most networks take −1 to 1' }
+}
+
+/** What brings float values to the input's own type. */
+function castSteps(h: InputHints): Step[] {
+  if (h.dtype === 'float32' || h.dtype === 'string' || h.dtype === 'uint8') return []
+  if (h.dtype === 'int8' && h.quantization) return [{ do: 'quantize', dtype: 'int8', ...h.quantization }]
+  return [{ do: 'cast', dtype: h.dtype }]
+}

@@ -162,16 +162,16 @@ export class Sketch {
     if (typeof d !== 'number') throw new BugError(`${what}: expected a known dimension, got ${d}`)
     return d
   }
-  /** `size` of every dimension (open ones stay); `sizes` is the file's own operand, for what is open. */
-  resizeTo(
-    _v: ValueId,
-    _size: readonly Dim[],
-    _sizes: ValueId,
-    _o: { mode: 'nearest' | 'linear'; coordinates: string },
+  /** Resamples some axes to whole sizes, or by scales. Coordinates and rounding as `resize` names them. */
+  resize(
+    v: ValueId,
+    to: { axes: readonly number[]; sizes?: ValueId; scales?: readonly number[] },
+    how: { mode: 'nearest' | 'linear'; coordinates: string; rounding?: string },
+    suffix = '',
   ): ValueId {
-    throw new BugError('resize: not yet')
-  }
-  resize(_v: ValueId, _o: { scales: readonly number[] }, _mode: 'nearest' | 'linear', _suffix = ''): ValueId {
-    throw new BugError('resize: not yet')
+    const scales = to.scales
+      ? this.b.constant(tensorOf('float32', [to.scales.length], to.scales), this.named('scales'))
+      : null
+    return this.node('resize', [v, null, scales, to.sizes ?? null], { ...how, axes: to.axes }, suffix)
   }
 }

@@ -143,7 +143,7 @@ const slice: Handler = one((x) => {
     })),
   )
   const known = begin.length === 1 ? x.scope.follow(v) : null
-  return noted(x, out, known && known.slice(begin[0], size[0] === -1 ? undefined : begin[0]! + size[0]!))
+  return noted(x, out, known?.slice(begin[0], size[0] === -1 ? undefined : begin[0]! + size[0]!) ?? null)
 })
 
 const bit = (mask: number, i: number): boolean => ((mask >> i) & 1) === 1

@@ -63,15 +63,26 @@ const argExtreme = (op: string): Handler =>
 const resize = (mode: 'nearest' | 'linear'): Handler =>
   one((x) => {
     const v = input(x, 0)
-    const shape = x.s.shape(v)
-    if (shape?.length !== 4) throw new InputError('expected an image of rank 4')
+    if (x.s.rank(v) !== 4) throw new InputError('expected an image of rank 4')
     const sizes = x.scope.follow(input(x, 1))
+    const known = sizes?.every((d) => typeof d === 'number')
     const half = x.a.bool('half_pixel_centers')
     const corners = x.a.bool('align_corners')
-    return x.s.resizeTo(v, [shape[0]!, ...(sizes ?? [null, null]), shape[3]!], input(x, 1), {
-      mode,
-      coordinates: corners ? 'alignCorners' : half ? 'halfPixel' : 'asymmetric',
-    })
+    const coordinates = corners
+      ? 'alignCorners'
+      : !half
+        ? 'asymmetric'
+        : mode === 'nearest'
+          ? 'tfHalfPixelForNN'
+          : 'halfPixel'
+    return x.s.resize(
+      v,
+      {
+        axes: [1, 2],
+        sizes: known ? x.s.ints(sizes as number[], 'sizes') : x.s.cast(input(x, 1), 'int64', 'sizes'),
+      },
+      { mode, coordinates, ...(mode === 'nearest' && { rounding: corners ? 'roundPreferCeil' : 'floor' }) },
+    )
   })
 
 const topK: Handler = (x) => {

@@ -7,6 +7,7 @@ import { mergeLayers } from './merge.ts'
 import { normalizationLayers } from './normalization.ts'
 import { operatorLayers } from './operators.ts'
 import { poolingLayers } from './pooling.ts'
+import { recurrentLayers } from './recurrent.ts'
 import { shapeLayers } from './shape.ts'
 
 export const layers: Readonly<Record<string, Layer>> = {
@@ -16,5 +17,6 @@ export const layers: Readonly<Record<string, Layer>> = {
   ...normalizationLayers,
   ...operatorLayers,
   ...poolingLayers,
+  ...recurrentLayers,
   ...shapeLayers,
 }

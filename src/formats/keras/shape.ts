@@ -90,12 +90,14 @@ const upSampling = (rank: number): Layer =>
     const size = tuple(x, 'size', rank, 2)
     const method = x.config.string('interpolation', 'nearest')
     if (method !== 'nearest' && method !== 'bilinear') unsupported(x, `interpolation ${method}`)
-    const scales = shapeOf(x, v).map((): number => 1)
-    size.forEach((n, i) => {
-      scales[i + firstSpatial(x)] = n
-    })
     // Whole scales: nearest repeats, and bilinear samples at half-pixel centres (tf.image.resize of TensorFlow 2).
-    return x.s.resize(v, { scales }, method === 'nearest' ? 'nearest' : 'linear')
+    return x.s.resize(
+      v,
+      { axes: size.map((_, i) => i + firstSpatial(x)), scales: size },
+      method === 'nearest'
+        ? { mode: 'nearest', coordinates: 'asymmetric', rounding: 'floor' }
+        : { mode: 'linear', coordinates: 'halfPixel' },
+    )
   })
 
 const repeatVector: Layer = ending((x) => {

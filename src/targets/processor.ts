@@ -171,3 +171,24 @@ export function sayMachine({ system, processor: p, engine }: Machine): string {
     `Node ${engine.node} (V8 ${engine.v8}), WebAssembly ${wasm.join(', ') || 'without simd'}`,
   ].join('; ')
 }
+
+/** Milliseconds of all cores together since the system started, busy and taken by other guests of the host; null where unknown. */
+export function systemTimes(): { busyMs: number; stealMs: number } | null {
+  // user nice system idle iowait irq softirq steal, in hundredths of a second; guests count in user already.
+  const fields = /^cpu\s+(.+)$/m
+    .exec(read('/proc/stat') ?? '')?.[1]
+    ?.split(/\s+/)
+    .map(Number)
+  if (!fields || fields.length < 8) return null
+  const [user, nice, system, , , irq, soft, steal] = fields as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  return { busyMs: 10 * (user + nice + system + irq + soft), stealMs: 10 * steal }
+}

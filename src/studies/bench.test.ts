@@ -1,0 +1,145 @@
+import { expect, test } from 'vitest'
+import { targets } from '../../test/bench-targets.ts'
+import { parseGraph } from '../ir/text.ts'
+import { type BenchOptions, type BenchSubject, bench } from './bench.ts'
+import { rowName, speedOver } from './bench-result.ts'
+import { randomInputs } from './inputs.ts'
+
+const graph = parseGraph(`graph net(x: float32[1, 4]) -> (y) {
+  w: float32[4, 4] = [1, 0.5, 0.25, -1, 0.125, 2, -0.5, 1, 1, 1, 0.75, 0.5, -0.25, 0.5, 1, 2]
+  a: float32[1, 4] = matMul(x, w) {} "first"
+  b: float32[1, 4] = tanh(a) {} "second"
+  y: float32[1, 4] = matMul(b, w) {} "third"
+}`)
+const model = { name: 'net', graph, inputs: randomInputs(graph, 1, 1)[0]! }
+const subjects = (...names: string[]): BenchSubject[] =>
+  names.map((name) => ({ target: targets.find((t) => t.name === name)!, variant: '', options: {} }))
+
+const run = (names: string[], more: Partial<BenchOptions> = {}) =>
+  bench({
+    models: [model],
+    subjects: subjects(...names),
+    targets: new URL('../../test/bench-targets.ts', import.meta.url),
+    repeats: 6,
+    sampleMs: 1,
+    warmupMs: 0,
+    peaks: false,
+    ...more,
+  })
+
+test('a document holds the machine, a row for each subject and the ratio of their times', async () => {
+  const result = await run(['right', 'slow'], { threads: [1, 2] })
+  expect(result.machine.engine.node).toBe(process.versions.node)
+  expect(result.rows.map((r) => [r.model, r.target, r.threads, r.verdict])).toEqual([
+    ['net', 'right', 1, 'same'],
+    ['net', 'slow', 1, 'same'],
+    ['net', 'right', 2, 'same'],
+    ['net', 'slow', 2, 'same'],
+  ])
+  for (const row of result.rows) {
+    expect(row.medianMs).toBeGreaterThan(0)
+    expect(row.p95Ms).toBeGreaterThanOrEqual(row.medianMs!)
+    // 2 · 32 multiply-accumulates.
+    expect(row.gflops).toBeCloseTo(64 / row.medianMs! / 1e6, 12)
+    expect(row.startMs).toBeGreaterThan(row.compileMs! + row.loadMs! + row.firstMs!)
+    expect(row.peakBytes).toBeGreaterThanOrEqual(row.baseBytes!)
+  }
+  const [one] = result.ratios
+  expect(result.ratios.map((r) => [r.threads, r.faster, r.slower])).toEqual([
+    [1, 'right', 'slow'],
+    [2, 'right', 'slow'],
+  ])
+  expect(one!.low).toBeLessThanOrEqual(one!.ratio)
+  expect(one!.high).toBeGreaterThanOrEqual(one!.ratio)
+  const speed = speedOver(result, 'net', 1, 'slow', 'right')!
+  expect(speed.ratio).toBeCloseTo(1 / one!.ratio, 12)
+  expect(speed.low).toBeCloseTo(1 / one!.high, 12)
+  expect(result.groups).toMatchObject([
+    { model: 'net', threads: 1, macs: 32, comparedWith: 'reference' },
+    { model: 'net', threads: 2, macs: 32, comparedWith: 'reference' },
+  ])
+  expect(JSON.parse(JSON.stringify(result))).toEqual(result)
+})
+
+test('what answers wrongly gets a verdict and no time', async () => {
+  const { rows, ratios } = await run(['right', 'wrong', 'drifts'])
+  expect(rows.map((r) => [r.target, r.verdict])).toEqual([
+    ['right', 'same'],
+    ['wrong', 'different'],
+    ['drifts', 'different'],
+  ])
+  for (const row of rows.slice(1)) {
+    const { medianMs, p95Ms, gflops, startMs, firstMs } = row
+    expect({ medianMs, p95Ms, gflops, startMs, firstMs }).toEqual({
+      medianMs: null,
+      p95Ms: null,
+      gflops: null,
+      startMs: null,
+      firstMs: null,
+    })
+    expect(row.boundRatio).toBeGreaterThan(1)
+  }
+  expect(rows[1]!.says).toContain('beyond it')
+  expect(rows[2]!.says).toContain('the last run answered otherwise than the first')
+  expect(ratios).toEqual([])
+})
+
+test('a child that hangs, dies, throws or is absent is a row, and the others are timed', async () => {
+  const { rows, ratios } = await run(['hangs', 'right', 'dies', 'throws', 'absent', 'slow'], {
+    limitMs: 4000,
+  })
+  expect(rows.map((r) => [rowName(r), r.verdict, r.medianMs === null])).toEqual([
+    ['hangs', 'failed', true],
+    ['right', 'same', false],
+    ['dies', 'failed', true],
+    ['throws', 'failed', true],
+    ['absent', 'absent', true],
+    ['slow', 'same', false],
+  ])
+  expect(rows[0]!.says).toContain('no answer within 4000 ms')
+  expect(rows[2]!.says).toContain('ended with status 3')
+  expect(rows[3]!.says).toBe('the kernel gave up')
+  expect(rows[4]!.says).toBe('npm install absent')
+  expect(ratios.map((r) => [r.faster, r.slower])).toEqual([['right', 'slow']])
+})
+
+test('a child that eats memory is stopped', async () => {
+  const { rows } = await run(['eats'], { memoryBytes: 400e6 })
+  expect(rows[0]).toMatchObject({ verdict: 'failed', medianMs: null })
+  expect(rows[0]!.says).toContain('more than the 400000000 it may')
+})
+
+test('a subject with fewer threads than asked is not compared', async () => {
+  const { rows } = await run(['right', 'single'], { threads: [2] })
+  expect(rows[1]).toMatchObject({ verdict: 'unsupported', says: 'runs on 1 thread, 2 asked', medianMs: null })
+})
+
+test('a model too large for the reference is judged by agreement, and the odd one out gets no time', async () => {
+  const { rows, groups } = await run(['right', 'wrong', 'slow'], { referenceMacs: 1 })
+  expect(groups[0]!.comparedWith).toBe('each other')
+  expect(rows.map((r) => [r.target, r.verdict, r.medianMs === null])).toEqual([
+    ['right', 'same', false],
+    ['wrong', 'different', true],
+    ['slow', 'same', false],
+  ])
+  const alone = await run(['right', 'wrong'], { referenceMacs: 1 })
+  expect(alone.groups[0]!.comparedWith).toBe('reference')
+  expect(alone.rows[1]!.verdict).toBe('different')
+})
+
+test('a profile by node comes where the executable has one', async () => {
+  const { rows } = await run(['right', 'slow'], { perNode: true })
+  expect(rows[0]!.profile).toEqual(['first', 'second', 'third'].map((node) => ({ node, ms: 1 })))
+  expect(rows[1]!.profile).toBeNull()
+})
+
+test('an abort stops the run', async () => {
+  const stop = new AbortController()
+  const running = run(['hangs'], { signal: stop.signal })
+  setTimeout(() => stop.abort(new Error('stopped by the user')), 800)
+  await expect(running).rejects.toThrow('stopped by the user')
+})
+
+test('processor time is refused for several threads', async () => {
+  await expect(run(['right'], { clock: 'cpu', threads: [2] })).rejects.toThrow('Use the wall clock')
+})

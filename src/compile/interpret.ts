@@ -138,6 +138,10 @@ class Compiler {
           return Array.from({ length: v.length * e.times }, (_, i) => v[i % v.length]!)
         }
       }
+      case 'lanes': {
+        const args = e.args.map((a) => this.expr(a))
+        return (f) => args.map((a) => a(f)[0]!)
+      }
       case 'lane': {
         const arg = this.expr(e.arg)
         return (f) => [arg(f)[e.lane]!]

@@ -5,7 +5,8 @@
 //
 // Types. A buffer holds elements of any dtype. A value in flight has a compute type and a number of lanes: loading widens
 // (float16, bfloat16 → float32; int4 … int16, uint4 … uint16 → int32; bool → bool), storing rounds or wraps to the buffer's
-// dtype. Arithmetic is in the compute type: float32 rounds after every operation (fma once), integers wrap. All arguments of a
+// dtype. Arithmetic is in the compute type: float32 rounds after every operation, integers wrap; `fma`
+// may round once or twice, as the machine does it. All arguments of a
 // call have the same type and lanes, except the condition of `select`, which is bool of the same lanes. Comparisons give bool.
 // A constant without a type is int32. Indices count elements and are int32.
 // Casts: float to integer truncates and saturates (NaN gives 0), to a narrow integer wraps afterwards; to float16 or bfloat16
@@ -166,6 +167,11 @@ function findType(e: Expr, scope: Scope): LoopType {
     case 'repeat': {
       const t = typeOf(e.arg, scope)
       return { type: t.type, lanes: t.lanes * e.times }
+    }
+    case 'lanes': {
+      const types = e.args.map((a) => typeOf(a, scope))
+      if (types.some((t) => t.type !== types[0]!.type || t.lanes !== 1)) fail('lanes of different types')
+      return { type: types[0]!.type, lanes: types.length }
     }
     case 'lane':
     case 'across':

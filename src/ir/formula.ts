@@ -92,6 +92,8 @@ export function printFormula(e: Expr, level = 0): string {
       return `${e.name}[${printFormula(e.index)}]`
     case 'repeat':
       return `repeat${e.times}(${printFormula(e.arg)})`
+    case 'lanes':
+      return `lanes(${e.args.map((a) => printFormula(a)).join(', ')})`
     case 'lane':
       return `lane${e.lane}(${printFormula(e.arg)})`
     case 'across':

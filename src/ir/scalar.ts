@@ -35,6 +35,8 @@ export type Expr =
   | { readonly kind: 'element'; readonly name: string; readonly index: Expr }
   /** A vector: the argument's lanes, `times` times over. */
   | { readonly kind: 'repeat'; readonly times: number; readonly arg: Expr }
+  /** A vector of these single values. */
+  | { readonly kind: 'lanes'; readonly args: readonly Expr[] }
   | { readonly kind: 'lane'; readonly lane: number; readonly arg: Expr }
   /** All lanes combined to one by an associative function (add, min, max). */
   | { readonly kind: 'across'; readonly fn: ScalarFn; readonly arg: Expr }
@@ -341,6 +343,7 @@ export function argumentsOf(e: Expr): readonly Expr[] {
     case 'element':
       return [e.index]
     case 'call':
+    case 'lanes':
       return e.args
     case 'dot':
       return [e.acc, e.a, e.b]
@@ -362,6 +365,7 @@ export function mapArguments(e: Expr, by: (a: Expr) => Expr): Expr {
     case 'element':
       return { ...e, index: args[0]! }
     case 'call':
+    case 'lanes':
       return { ...e, args }
     case 'dot':
       return { ...e, acc: args[0]!, a: args[1]!, b: args[2]! }

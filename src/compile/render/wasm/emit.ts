@@ -300,6 +300,19 @@ class Emitter {
       case 'repeat':
         this.repeat(e.arg)
         return
+      case 'lanes': {
+        const { type } = this.typeOf(e)
+        if (type === 'bool') throw new BugError('wasm: lanes of bool')
+        e.args.forEach((a, i) => {
+          if (i === 0) this.repeat(a)
+          else {
+            this.expr(a)
+            this.simd(type === 'float32' ? 32 : 28)
+            this.out.byte(i)
+          }
+        })
+        return
+      }
       case 'lane':
         this.expr(e.arg)
         this.extract(this.typeOf(e.arg).type, e.lane)

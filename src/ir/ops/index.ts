@@ -6,17 +6,22 @@ import { elementwise } from './elementwise.ts'
 import { generate } from './generate.ts'
 import { indexing } from './indexing.ts'
 import { linear } from './linear.ts'
+import { loss } from './loss.ts'
 import { movement } from './movement.ts'
 import { normalize } from './normalize.ts'
 import { pooling } from './pooling.ts'
 import { products } from './products.ts'
 import { quantized } from './quantized.ts'
+import { random } from './random.ts'
 import { recurrent } from './recurrent.ts'
 import { reduce } from './reduce.ts'
 import { resize } from './resize.ts'
 import { sequence } from './sequence.ts'
 import { shape } from './shape.ts'
+import { signal } from './signal.ts'
+import { text } from './text.ts'
 import { tflite } from './tflite.ts'
+import { vision } from './vision.ts'
 
 export const ops = {
   ...elementwise,
@@ -34,6 +39,11 @@ export const ops = {
   ...quantized,
   ...control,
   ...sequence,
+  ...loss,
+  ...text,
+  ...random,
+  ...signal,
+  ...vision,
   ...tflite,
 } satisfies Record<string, Op>
 

@@ -17,7 +17,7 @@ const MAX_DEPTH = 8
 
 const mediaName = /\.(jpe?g|png|bmp|pgm|ppm|wav)$/i
 const join = (folder: string, name: string): string =>
-  folder === '' ? name : `${folder.replace(/\/$/, '')}/${name}`
+  folder === '' || folder === '.' ? name : `${folder.replace(/\/$/, '')}/${name}`
 const baseOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 const folderOf = (path: string): string =>
   path.includes('/') ? path.slice(0, path.lastIndexOf('/')) || '/' : '.'

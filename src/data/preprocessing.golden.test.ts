@@ -222,6 +222,7 @@ goldenTest(
 )
 
 goldenTest('tf.image: letterbox, crop or pad, preserved proportions, central crop, standardization', () => {
+  let count = 0
   for (const c of casesOf('tensorflow')) {
     const size = c.size as [number, number]
     const bilinear = { do: 'resize', library: 'tensorflow', method: 'bilinear', size } as const
@@ -239,6 +240,7 @@ goldenTest('tf.image: letterbox, crop or pad, preserved proportions, central cro
                 ? [{ do: 'standardize' }]
                 : undefined
     if (!steps) continue
+    count++
     const input = op?.includes('crop') ? 'photo.png' : 'small.png'
     const limit = op?.includes('crop') ? 0 : op === 'per_image_standardization' ? 1e-5 : 1e-3
     expect(
@@ -246,4 +248,5 @@ goldenTest('tf.image: letterbox, crop or pad, preserved proportions, central cro
       c.key,
     ).toBeLessThanOrEqual(limit)
   }
+  expect(count).toBe(10)
 })

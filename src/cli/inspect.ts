@@ -1,7 +1,6 @@
-import type { Figures, Inspection } from '../index.ts'
-import { dimensions, modelArgument } from './options.ts'
-import { table } from './table.ts'
-import type { Io, Verb } from './verb.ts'
+import type { Inspection } from '../index.ts'
+import { dimensions, dims, modelArgument } from './options.ts'
+import type { Style, Verb } from './verb.ts'
 
 export const inspect: Verb = {
   name: 'inspect',
@@ -17,50 +16,51 @@ export const inspect: Verb = {
     { line: 'strata inspect zoo:resnet-18 --json', says: 'the same facts for a script' },
   ],
   async run([source], options, io) {
-    const { inspectModel, openSource, printGraph, UnsupportedError, withDimensions } = await import(
-      '../index.ts'
-    )
+    const api = await import('../index.ts')
     try {
-      const model = await openSource(source!)
-      const sized = { ...model, graph: withDimensions(model.graph, options.dims as Record<string, number>) }
+      const model = api.withDimensions(await api.openSource(source!), dims(options))
       if (options.text) {
-        const text = printGraph(sized.graph)
-        if (io.json) io.document({ text })
-        else io.print(text)
+        const text = api.printGraph(model.graph)
+        io.document({ text })
+        io.print(text)
         return 0
       }
-      const facts = inspectModel(sized)
+      const facts = api.inspectModel(model)
       io.document(facts)
-      printFacts(model.name, facts, io, figures)
+      io.print(describe(api, model.name, facts, io.style))
       return 0
     } catch (e) {
-      if (!(e instanceof UnsupportedError) || !io.json) throw e
-      const unsupported = e.unsupported.map(({ op, count }) => ({ op, count }))
-      io.document({ unsupported })
+      // What stands in the way is the answer to the question.
+      if (e instanceof api.UnsupportedError)
+        io.document({ unsupported: e.unsupported.map(({ op, count }) => ({ op, count })) })
       throw e
     }
   },
 }
 
-function printFacts(name: string, x: Inspection, io: Io, { bytes, si }: Figures): void {
-  const { bold, dim } = io.style
+type Api = typeof import('../index.ts')
+
+function describe({ figures, table }: Api, name: string, x: Inspection, { bold }: Style): string {
+  const { bytes, si } = figures
   const shape = (s: readonly (number | string | null)[]): string => `[${s.map((d) => d ?? '?').join(', ')}]`
-  const values = (title: string, all: Inspection['inputs']): string =>
-    `${bold(title)}\n${table(
+  const values = (all: Inspection['inputs']): string =>
+    table(
       [],
       all.map((v) => [`  ${v.name}`, v.dtype, shape(v.shape)]),
-    )}`
-  io.print(`${bold(name)}  ${x.format}, ${bytes(x.fileBytes)}\n`)
-  io.print(values('inputs', x.inputs))
-  io.print(values('outputs', x.outputs))
-  io.print(
-    `${bold('cost')}\n  ${si(x.parameters)} parameters, ${bytes(x.bytes)} of weights, ${si(x.macs)} multiply-accumulates a run\n`,
-  )
-  io.print(
-    `${bold(`${x.nodes} nodes`)}\n${table(
+    )
+  return [
+    `${bold(name)}: ${x.format}${x.fileBytes > 0 ? `, ${bytes(x.fileBytes)}` : ''}`,
+    '',
+    bold('inputs'),
+    values(x.inputs),
+    bold('outputs'),
+    values(x.outputs),
+    bold('cost'),
+    `  ${si(x.parameters)} parameters, ${bytes(x.bytes)} of weights, ${si(x.macs)} multiply-accumulates a run`,
+    bold(`${x.nodes} nodes`),
+    table(
       [],
       Object.entries(x.ops).map(([op, n]) => [`  ${op}`, String(n)]),
-    )}`,
-  )
-  if (x.unsupported.length === 0) io.print(dim('\nEvery operator is supported.'))
+    ),
+  ].join('\n')
 }

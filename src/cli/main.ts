@@ -4,11 +4,12 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
+import { check } from './check.ts'
 import { inspect } from './inspect.ts'
 import { progressBar } from './progress.ts'
 import type { Io, Options, Verb } from './verb.ts'
 
-const verbs: readonly Verb[] = [inspect]
+const verbs: readonly Verb[] = [check, inspect]
 
 const width = (): number => Math.min(process.stdout.columns ?? 100, 110)
 
@@ -83,6 +84,7 @@ function ioFor(json: boolean, args: readonly string[], signal: AbortSignal): Io 
   return {
     json,
     command: ['strata', ...args.map(quoted)].join(' '),
+    version: version(),
     print: (text) => {
       if (!json) process.stdout.write(`${text}\n`)
     },

@@ -9,6 +9,7 @@ export type Io = {
   readonly json: boolean
   /** The command as the user would repeat it. */
   readonly command: string
+  readonly version: string
   /** Text for people; silent under `--json`. */
   print(text: string): void
   /** The documented document; silent without `--json`. */

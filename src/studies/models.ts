@@ -12,9 +12,9 @@ export async function openSource(source: string): Promise<Model> {
   return openModel(filesAt(source))
 }
 
-/** The graph with sizes for its named dimensions; unchanged where none are given. */
-export const withDimensions = (graph: Graph, dims: Readonly<Record<string, number>> | undefined): Graph =>
-  dims && Object.keys(dims).length > 0 ? specialize(graph, { dims }) : graph
+/** The model with sizes for its named dimensions; unchanged where none are given. */
+export const withDimensions = (model: Model, dims: Readonly<Record<string, number>> | undefined): Model =>
+  dims && Object.keys(dims).length > 0 ? { ...model, graph: specialize(model.graph, { dims }) } : model
 
 /** The document of `inspect`. */
 export type Inspection = {

@@ -1,3 +1,5 @@
+// Text in columns, for a terminal.
+
 /** Columns aligned by spaces; numbers to the right. Cells may carry styles. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape that starts a style

@@ -90,15 +90,16 @@ class Connection {
   private ended: InputError | undefined
   private waiting: ((reply: Reply | InputError) => void) | undefined
   private busy: Promise<unknown> = Promise.resolve()
-  private received = ''
+  private received: string[] = []
+  private receivedLength = 0
   private complaints = ''
   private sent = 0
 
   constructor(runtime: string, python: string, file: string, memory: number) {
     this.runtime = runtime
-    this.child = spawnGroup(python, ['-u', file, this.folder], {
+    this.child = spawnGroup(python, [file, this.folder], {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, PYTHONIOENCODING: 'utf-8', PYTHONDONTWRITEBYTECODE: '1' },
+      env: { ...process.env, PYTHONUNBUFFERED: '1', PYTHONIOENCODING: 'utf-8', PYTHONDONTWRITEBYTECODE: '1' },
     })
     const complain = (data: string): void => {
       this.complaints = (this.complaints + data).slice(-4000)
@@ -131,14 +132,16 @@ class Connection {
   }
 
   private receive(data: string): void {
-    this.received += data
-    const end = this.received.indexOf('\n')
-    if (end < 0) {
-      if (this.received.length > MAX_REPLY) this.end('sent rubbish instead of a reply')
+    this.received.push(data)
+    this.receivedLength += data.length
+    // A reply is one line, and the worker sends none unasked.
+    if (!data.includes('\n')) {
+      if (this.receivedLength > MAX_REPLY) this.end('sent rubbish instead of a reply')
       return
     }
-    const line = this.received.slice(0, end)
-    this.received = this.received.slice(end + 1)
+    const line = this.received.join('').trimEnd()
+    this.received = []
+    this.receivedLength = 0
     let reply: unknown
     try {
       reply = JSON.parse(line)

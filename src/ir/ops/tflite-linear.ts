@@ -28,8 +28,8 @@ const sumCost = (x: Infer, outputs: readonly ReturnType<Op['infer']>[number][]):
 }
 
 /**
- * Sums of a transposed convolution in [N, …, O] order: out[y · stride + k − pad] += x[y] · w[o, i, k].
- * Filters are [O, I, height, width].
+ * Sums of a transposed convolution in [N, …, O] order: out[y · stride + k − pad] += x[y] · w[i, o, k].
+ * Filters are [I, O, height, width], as those of `convTranspose2d`.
  */
 export function transposedSums(
   x: Tensor,
@@ -40,7 +40,7 @@ export function transposedSums(
   xZero: number,
 ): Float64Array {
   const [batch, height, width, channels] = x.shape as [number, number, number, number]
-  const [filters, inputs, kh, kw] = w.shape as [number, number, number, number]
+  const [inputs, filters, kh, kw] = w.shape as [number, number, number, number]
   if (inputs !== channels) throw new InputError(`filter [${w.shape}] doesn't fit ${channels} channels`)
   const [, oh, ow] = out as [number, number, number]
   const xs = numbers(x)
@@ -60,7 +60,7 @@ export function transposedSums(
             for (let o = 0; o < filters; o++) {
               let sum = 0
               for (let c = 0; c < channels; c++)
-                sum += (xs[from + c]! - xZero) * ws[((o * channels + c) * kh + ky) * kw + kx]!
+                sum += (xs[from + c]! - xZero) * ws[((c * filters + o) * kh + ky) * kw + kx]!
               sums[at + o]! += sum
             }
           }
@@ -110,7 +110,7 @@ export const tfliteLinear = {
     cost: sumCost,
   },
   tfliteTransposeConv2d: {
-    doc: 'TensorFlow Lite TRANSPOSE_CONV on integers: inputs x [N, H, W, I], filter [O, I, H, W], bias [O]?; the output is `size`, `pads` [top, left] of it cut off',
+    doc: 'TensorFlow Lite TRANSPOSE_CONV on integers: inputs x [N, H, W, I], filter [I, O, H, W], bias [O]?; the output is `size`, `pads` [top, left] of it cut off',
     inputs: [2, 3],
     attributes: {
       strides: { kind: 'numbers' },
@@ -121,7 +121,7 @@ export const tfliteLinear = {
     infer(x) {
       const input = inputType(x, 0)
       const [h, w] = numbersOf(x.attributes, 'size')
-      const filters = inputType(x, 1).shape?.[0] ?? null
+      const filters = inputType(x, 1).shape?.[1] ?? null
       return [tensorType(input.dtype, [input.shape?.[0] ?? null, h!, w!, filters])]
     },
     evaluate(inputs, x) {
@@ -148,7 +148,7 @@ export const tfliteLinear = {
     cost(x) {
       const n = inputType(x, 0).shape
       const w = inputType(x, 1).shape
-      return { macs: ((n && product(n)) ?? 0) * ((w && product([w[0]!, w[2]!, w[3]!])) ?? 0) }
+      return { macs: ((n && product(n)) ?? 0) * ((w && product(w.slice(1))) ?? 0) }
     },
   },
   tfliteFullyConnected: {

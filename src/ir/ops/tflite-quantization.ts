@@ -44,6 +44,8 @@ export const productAttributes: Record<string, AttributeSpec> = {
   outputZero: { kind: 'number', default: 0 },
   activation: activationAttribute,
   accumulator: { kind: 'string', oneOf: ['int32', 'int64'], default: 'int32' },
+  /** `real`: by a float64 factor and one rounding, as the current reference kernel of FULLY_CONNECTED. */
+  scaling: { kind: 'string', oneOf: ['fixed', 'real'], default: 'fixed' },
   rounding: roundingAttribute,
 }
 
@@ -81,14 +83,21 @@ export function requantizer(
   perChannel: boolean,
 ): (accumulator: number, channel: number) => number {
   const multipliers = productMultipliers(a, perChannel)
+  const [input, output] = [numberOf(a, 'inputScale'), numberOf(a, 'outputScale')]
+  const factors =
+    stringOf(a, 'scaling') === 'real' ? numbersOf(a, 'filterScales').map((f) => (input * f) / output) : null
   const zero = numberOf(a, 'outputZero')
   const rounding = roundingOf(a)
   const [low, high] = activationRange(stringOf(a, 'activation'), dtype, numberOf(a, 'outputScale'), zero)
   const wide = stringOf(a, 'accumulator') === 'int64'
   return (sum, channel) => {
-    const m = multipliers.length > 1 ? multipliers[channel]! : multipliers[0]!
-    const q = (wide ? scaledWide(sum, m) : scaled(sum | 0, m, rounding)) + zero
-    return Math.min(high, Math.max(low, q))
+    const i = multipliers.length > 1 ? channel : 0
+    const q = factors
+      ? roundAway((wide ? sum : sum | 0) * factors[i]!)
+      : wide
+        ? scaledWide(sum, multipliers[i]!)
+        : scaled(sum | 0, multipliers[i]!, rounding)
+    return Math.min(high, Math.max(low, q + zero))
   }
 }
 

@@ -140,6 +140,14 @@ const rescale: IntegerMap = (a, _from, to) => {
   return (q) => Math.min(high, Math.max(low, scaled(q - inZero, m, rounding) + outZero))
 }
 
+/** As the concatenation of uint8 parts on different scales: in float32. */
+const rescaleReal: IntegerMap = (a, _from, to) => {
+  const scale = f(numberOf(a, 'inputScale') * f(1 / numberOf(a, 'outputScale')))
+  const bias = f(-numberOf(a, 'inputZero') * scale)
+  const [outZero, clamp] = [numberOf(a, 'outputZero'), clampTo(to)]
+  return (q) => clamp(roundAway(f(f(q * scale) + bias)) + outZero)
+}
+
 const leaky: IntegerMap = (a, _from, to) => {
   const rounding = roundingOf(a)
   const [inScale, outScale] = [numberOf(a, 'inputScale'), numberOf(a, 'outputScale')]
@@ -288,6 +296,7 @@ export const tfliteUnary = {
       to: { kind: 'string', oneOf: integerTypes },
     },
   ),
+  tfliteRescale: unary('tfliteRescale', 'CONCATENATION of uint8: one part to the scale of all', rescaleReal),
   tfliteRelu: unary('tfliteRelu', 'RELU, RELU6, RELU_N1_TO_1 on integers', rescale, {
     activation: { kind: 'string', oneOf: ['relu', 'reluN1To1', 'relu6'] },
   }),

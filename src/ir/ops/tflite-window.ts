@@ -51,7 +51,24 @@ export function meanMultiplier(a: Attributes, count: number): Multiplier {
   return { multiplier: Math.floor((m.multiplier * 2 ** shift) / count), shift: m.shift - shift }
 }
 
-function reduction(doc: string, multiplier: (a: Attributes, count: number) => Multiplier): Op {
+/** Turns the sum of `count` integers into the output's integer, zero point included. */
+type Finish = (a: Attributes, count: number) => (sum: number) => number
+
+const mean: Finish = (a, count) => {
+  const m = meanMultiplier(a, Math.max(count, 1))
+  const [rounding, inZero, outZero] = [roundingOf(a), numberOf(a, 'inputZero'), numberOf(a, 'outputZero')]
+  return (sum) => scaled((sum - inZero * count) | 0, m, rounding) + outZero
+}
+
+/** In float32, as the optimised kernel: the reference kernel keeps MEAN's division in current releases, and is wrong. */
+const total: Finish = (a, count) => {
+  const f = Math.fround
+  const scale = f(numberOf(a, 'inputScale') / numberOf(a, 'outputScale'))
+  const bias = f(f(-numberOf(a, 'inputZero') * scale) * count)
+  return (sum) => roundAway(f(f(f(sum) * scale) + bias)) + numberOf(a, 'outputZero')
+}
+
+function reduction(doc: string, finish: Finish): Op {
   const goneOf = (a: Attributes, rank: number): Set<number> =>
     new Set(numbersOf(a, 'axes').map((axis) => axisOf(axis, rank)))
   return {
@@ -89,15 +106,13 @@ function reduction(doc: string, multiplier: (a: Attributes, count: number) => Mu
       )
       const count = sizeOf([...gone].map((i) => input.shape[i]!))
       const shape = staticShape(x)
-      const m = multiplier(a, Math.max(count, 1))
+      const last = finish(a, count)
       const clamp = clampTo(input.dtype)
-      const [inZero, outZero] = [numberOf(a, 'inputZero'), numberOf(a, 'outputZero')]
-      const rounding = roundingOf(a)
       return [
         integerTensor(input.dtype, shape, sizeOf(shape), (i) => {
           let sum = 0
           for (let k = 0; k < count; k++) sum += rows[i * count + k]!
-          return clamp(scaled((sum - inZero * count) | 0, m, rounding) + outZero)
+          return clamp(last(sum))
         }),
       ]
     },
@@ -282,11 +297,8 @@ export const tfliteWindow = {
       ]
     },
   },
-  tfliteMean: reduction('MEAN on integers', meanMultiplier),
-  // The reference kernel keeps MEAN's division for SUM in current releases, the optimised one doesn't: this is the latter, exact one.
-  tfliteSum: reduction('SUM on integers', (a) =>
-    multiplierOf(numberOf(a, 'inputScale') / numberOf(a, 'outputScale'), roundingOf(a)),
-  ),
+  tfliteMean: reduction('MEAN on integers', mean),
+  tfliteSum: reduction('SUM on integers', total),
   tfliteSoftmax: {
     doc: 'TensorFlow Lite SOFTMAX on integers along the last axis, of beta · x',
     inputs: [1, 1],

@@ -29,13 +29,16 @@ for (const [, name, type, body] of text.matchAll(/enum\s+(\w+)\s*:\s*(\w+)\s*\{(
   enums.set(name!, { type: scalars[type!]!, names })
 }
 for (const [, name, body] of text.matchAll(/union\s+(\w+)\s*\{([^}]*)\}/g))
-  unions.set(name!, [...body!.matchAll(/(\w+)\s*(?:\(deprecated\))?\s*(?:,|$)/g)].map((m) => m[1]!))
+  unions.set(
+    name!,
+    [...body!.matchAll(/(\w+)\s*(?:\(deprecated\))?\s*(?:,|$)/g)].map((m) => m[1]!),
+  )
 
 const kindOf = (type: string): string => {
   if (type.startsWith('[')) return `[${kindOf(type.slice(1, -1).trim())}]`
   return scalars[type] ?? enums.get(type)?.type ?? type
 }
-const valueOf = (type: string, text: string | undefined): string | undefined => {
+const initialOf = (type: string, text: string | undefined): string | undefined => {
   if (text === undefined) return undefined
   const e = enums.get(type)
   if (e) return String([...e.names].find(([, n]) => n === text)?.[0] ?? text)
@@ -79,14 +82,18 @@ for (const [, name, body] of text.matchAll(/table\s+(\w+)\s*(?:\([^)]*\))?\s*\{(
     }
     const kind = kindOf(type)
     const scalar = Object.values(scalars).includes(kind) && kind !== 'string'
-    const initial = scalar ? (valueOf(type, value) ?? '0') : undefined
-    fields.push(`    { name: '${field}', slot: ${at}, kind: '${kind}'${initial === undefined ? '' : `, initial: ${initial}`} },`)
+    const initial = scalar ? (initialOf(type, value) ?? '0') : undefined
+    fields.push(
+      `    { name: '${field}', slot: ${at}, kind: '${kind}'${initial === undefined ? '' : `, initial: ${initial}`} },`,
+    )
     types.push(`  ${field}: ${tsOf(kind)}${scalar ? '' : ' | undefined'}`)
   }
   if (!name!.endsWith('Options')) out.push(`export type ${name} = {\n${types.join('\n')}\n}`)
   specs.push(fields.length ? `  ${name}: [\n${fields.join('\n')}\n  ],` : `  ${name}: [],`)
 }
-out.push('/** Any table of an options union, with its name; the caller reads the fields that its operator has. */')
+out.push(
+  '/** Any table of an options union, with its name; the caller reads the fields that its operator has. */',
+)
 out.push('export type Options = { readonly kind: string; readonly [field: string]: unknown }')
 for (const name of ['TensorType', 'BuiltinOperator', 'ActivationFunctionType']) {
   const { names } = enums.get(name)!
@@ -94,7 +101,13 @@ for (const name of ['TensorType', 'BuiltinOperator', 'ActivationFunctionType']) 
   for (const [v, n] of names) out.push(`  ${v}: '${n}',`)
   out.push('}')
 }
-out.push('export const schema: Schema = {', '  tables: {', ...specs.map((s) => s.replace(/^/gm, '  ')), '  },', '  unions: {')
+out.push(
+  'export const schema: Schema = {',
+  '  tables: {',
+  ...specs.map((s) => s.replace(/^/gm, '  ')),
+  '  },',
+  '  unions: {',
+)
 for (const [name, members] of unions) out.push(`    ${name}: [${members.map((m) => `'${m}'`).join(', ')}],`)
 out.push('  },', '}', '')
 console.log(out.join('\n'))

@@ -21,7 +21,11 @@ export type QuantizationParameters = {
   max: Float32Array | undefined
   scale: Float32Array | undefined
   zero_point: readonly number[] | undefined
-  details: (CustomQuantization & { kind: 'CustomQuantization' }) | (BlockwiseQuantization & { kind: 'BlockwiseQuantization' }) | (MultiAxisQuantization & { kind: 'MultiAxisQuantization' }) | undefined
+  details:
+    | (CustomQuantization & { kind: 'CustomQuantization' })
+    | (BlockwiseQuantization & { kind: 'BlockwiseQuantization' })
+    | (MultiAxisQuantization & { kind: 'MultiAxisQuantization' })
+    | undefined
   quantized_dimension: number
 }
 export type Int32Vector = {
@@ -36,8 +40,16 @@ export type Uint8Vector = {
 export type DimensionMetadata = {
   format: number
   dense_size: number
-  array_segments: (Int32Vector & { kind: 'Int32Vector' }) | (Uint16Vector & { kind: 'Uint16Vector' }) | (Uint8Vector & { kind: 'Uint8Vector' }) | undefined
-  array_indices: (Int32Vector & { kind: 'Int32Vector' }) | (Uint16Vector & { kind: 'Uint16Vector' }) | (Uint8Vector & { kind: 'Uint8Vector' }) | undefined
+  array_segments:
+    | (Int32Vector & { kind: 'Int32Vector' })
+    | (Uint16Vector & { kind: 'Uint16Vector' })
+    | (Uint8Vector & { kind: 'Uint8Vector' })
+    | undefined
+  array_indices:
+    | (Int32Vector & { kind: 'Int32Vector' })
+    | (Uint16Vector & { kind: 'Uint16Vector' })
+    | (Uint8Vector & { kind: 'Uint8Vector' })
+    | undefined
 }
 export type SparsityParameters = {
   traversal_order: Int32Array | undefined
@@ -380,9 +392,7 @@ export const ActivationFunctionType: Readonly<Record<number, string>> = {
 }
 export const schema: Schema = {
   tables: {
-    CustomQuantization: [
-      { name: 'custom', slot: 0, kind: '[u8]' },
-    ],
+    CustomQuantization: [{ name: 'custom', slot: 0, kind: '[u8]' }],
     BlockwiseQuantization: [
       { name: 'scales', slot: 0, kind: 'i32', initial: 0 },
       { name: 'zero_points', slot: 1, kind: 'i32', initial: 0 },
@@ -402,15 +412,9 @@ export const schema: Schema = {
       { name: 'details', slot: 4, kind: 'union', union: 'QuantizationDetails' },
       { name: 'quantized_dimension', slot: 6, kind: 'i32', initial: 0 },
     ],
-    Int32Vector: [
-      { name: 'values', slot: 0, kind: '[i32]' },
-    ],
-    Uint16Vector: [
-      { name: 'values', slot: 0, kind: '[u16]' },
-    ],
-    Uint8Vector: [
-      { name: 'values', slot: 0, kind: '[u8]' },
-    ],
+    Int32Vector: [{ name: 'values', slot: 0, kind: '[i32]' }],
+    Uint16Vector: [{ name: 'values', slot: 0, kind: '[u16]' }],
+    Uint8Vector: [{ name: 'values', slot: 0, kind: '[u8]' }],
     DimensionMetadata: [
       { name: 'format', slot: 0, kind: 'i8', initial: 0 },
       { name: 'dense_size', slot: 1, kind: 'i32', initial: 0 },
@@ -448,9 +452,7 @@ export const schema: Schema = {
       { name: 'slice_sizes', slot: 4, kind: '[i64]' },
       { name: 'indices_are_sorted', slot: 5, kind: 'bool', initial: 0 },
     ],
-    StablehloTransposeOptions: [
-      { name: 'permutation', slot: 0, kind: '[i64]' },
-    ],
+    StablehloTransposeOptions: [{ name: 'permutation', slot: 0, kind: '[i64]' }],
     StablehloDotGeneralOptions: [
       { name: 'lhs_batching_dimensions', slot: 0, kind: '[i64]' },
       { name: 'rhs_batching_dimensions', slot: 1, kind: '[i64]' },
@@ -475,27 +477,19 @@ export const schema: Schema = {
       { name: 'is_stable', slot: 1, kind: 'bool', initial: 0 },
       { name: 'comparator_subgraph_index', slot: 2, kind: 'i32', initial: 0 },
     ],
-    StablehloConcatenateOptions: [
-      { name: 'dimension', slot: 0, kind: 'i64', initial: 0 },
-    ],
-    StablehloBroadcastInDimOptions: [
-      { name: 'broadcast_dimensions', slot: 0, kind: '[i64]' },
-    ],
+    StablehloConcatenateOptions: [{ name: 'dimension', slot: 0, kind: 'i64', initial: 0 }],
+    StablehloBroadcastInDimOptions: [{ name: 'broadcast_dimensions', slot: 0, kind: '[i64]' }],
     StablehloCompareOptions: [
       { name: 'comparison_direction', slot: 0, kind: 'u32', initial: 0 },
       { name: 'compare_type', slot: 1, kind: 'u32', initial: 0 },
     ],
-    StablehloDynamicSliceOptions: [
-      { name: 'slice_sizes', slot: 0, kind: '[i64]' },
-    ],
+    StablehloDynamicSliceOptions: [{ name: 'slice_sizes', slot: 0, kind: '[i64]' }],
     StablehloPadOptions: [
       { name: 'edge_padding_low', slot: 0, kind: '[i64]' },
       { name: 'edge_padding_high', slot: 1, kind: '[i64]' },
       { name: 'interior_padding', slot: 2, kind: '[i64]' },
     ],
-    StablehloIotaOptions: [
-      { name: 'iota_dimension', slot: 0, kind: 'i64', initial: 0 },
-    ],
+    StablehloIotaOptions: [{ name: 'iota_dimension', slot: 0, kind: 'i64', initial: 0 }],
     StablehloCustomCallOptions: [
       { name: 'call_target_name', slot: 0, kind: 'string' },
       { name: 'has_side_effect', slot: 1, kind: 'bool', initial: 0 },
@@ -541,12 +535,8 @@ export const schema: Schema = {
       { name: 'unique_indices', slot: 5, kind: 'bool', initial: 0 },
       { name: 'update_computation_subgraph_index', slot: 6, kind: 'i32', initial: 0 },
     ],
-    StablehloCaseOptions: [
-      { name: 'branch_subgraph_indices', slot: 0, kind: '[i32]' },
-    ],
-    StablehloRngBitGeneratorOptions: [
-      { name: 'algorithm', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    StablehloCaseOptions: [{ name: 'branch_subgraph_indices', slot: 0, kind: '[i32]' }],
+    StablehloRngBitGeneratorOptions: [{ name: 'algorithm', slot: 0, kind: 'i8', initial: 0 }],
     Conv2DOptions: [
       { name: 'padding', slot: 0, kind: 'i8', initial: 0 },
       { name: 'stride_w', slot: 1, kind: 'i32', initial: 0 },
@@ -588,9 +578,7 @@ export const schema: Schema = {
       { name: 'num_columns_per_channel', slot: 1, kind: '[i32]' },
       { name: 'embedding_dim_per_channel', slot: 2, kind: '[i32]' },
     ],
-    LSHProjectionOptions: [
-      { name: 'type', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    LSHProjectionOptions: [{ name: 'type', slot: 0, kind: 'i8', initial: 0 }],
     SVDFOptions: [
       { name: 'rank', slot: 0, kind: 'i32', initial: 0 },
       { name: 'fused_activation_function', slot: 1, kind: 'i8', initial: 0 },
@@ -618,9 +606,7 @@ export const schema: Schema = {
       { name: 'asymmetric_quantize_inputs', slot: 3, kind: 'bool', initial: 0 },
       { name: 'quantized_bias_type', slot: 4, kind: 'i8', initial: 0 },
     ],
-    SoftmaxOptions: [
-      { name: 'beta', slot: 0, kind: 'f32', initial: 0 },
-    ],
+    SoftmaxOptions: [{ name: 'beta', slot: 0, kind: 'f32', initial: 0 }],
     ConcatenationOptions: [
       { name: 'axis', slot: 0, kind: 'i32', initial: 0 },
       { name: 'fused_activation_function', slot: 1, kind: 'i8', initial: 0 },
@@ -629,12 +615,8 @@ export const schema: Schema = {
       { name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 },
       { name: 'pot_scale_int16', slot: 1, kind: 'bool', initial: 1 },
     ],
-    MulOptions: [
-      { name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 },
-    ],
-    L2NormOptions: [
-      { name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    MulOptions: [{ name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 }],
+    L2NormOptions: [{ name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 }],
     LocalResponseNormalizationOptions: [
       { name: 'radius', slot: 0, kind: 'i32', initial: 0 },
       { name: 'bias', slot: 1, kind: 'f32', initial: 0 },
@@ -672,14 +654,10 @@ export const schema: Schema = {
       { name: 'align_corners', slot: 0, kind: 'bool', initial: 0 },
       { name: 'half_pixel_centers', slot: 1, kind: 'bool', initial: 0 },
     ],
-    CallOptions: [
-      { name: 'subgraph', slot: 0, kind: 'u32', initial: 0 },
-    ],
+    CallOptions: [{ name: 'subgraph', slot: 0, kind: 'u32', initial: 0 }],
     PadOptions: [],
     PadV2Options: [],
-    ReshapeOptions: [
-      { name: 'new_shape', slot: 0, kind: '[i32]' },
-    ],
+    ReshapeOptions: [{ name: 'new_shape', slot: 0, kind: '[i32]' }],
     SpaceToBatchNDOptions: [],
     BatchToSpaceNDOptions: [],
     SkipGramOptions: [
@@ -687,23 +665,15 @@ export const schema: Schema = {
       { name: 'max_skip_size', slot: 1, kind: 'i32', initial: 0 },
       { name: 'include_all_ngrams', slot: 2, kind: 'bool', initial: 0 },
     ],
-    SpaceToDepthOptions: [
-      { name: 'block_size', slot: 0, kind: 'i32', initial: 0 },
-    ],
-    DepthToSpaceOptions: [
-      { name: 'block_size', slot: 0, kind: 'i32', initial: 0 },
-    ],
+    SpaceToDepthOptions: [{ name: 'block_size', slot: 0, kind: 'i32', initial: 0 }],
+    DepthToSpaceOptions: [{ name: 'block_size', slot: 0, kind: 'i32', initial: 0 }],
     SubOptions: [
       { name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 },
       { name: 'pot_scale_int16', slot: 1, kind: 'bool', initial: 1 },
     ],
-    DivOptions: [
-      { name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    DivOptions: [{ name: 'fused_activation_function', slot: 0, kind: 'i8', initial: 0 }],
     TopKV2Options: [],
-    EmbeddingLookupSparseOptions: [
-      { name: 'combiner', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    EmbeddingLookupSparseOptions: [{ name: 'combiner', slot: 0, kind: 'i8', initial: 0 }],
     GatherOptions: [
       { name: 'axis', slot: 0, kind: 'i32', initial: 0 },
       { name: 'batch_dims', slot: 1, kind: 'i32', initial: 0 },
@@ -711,18 +681,10 @@ export const schema: Schema = {
     TransposeOptions: [],
     ExpOptions: [],
     CosOptions: [],
-    ReducerOptions: [
-      { name: 'keep_dims', slot: 0, kind: 'bool', initial: 0 },
-    ],
-    SqueezeOptions: [
-      { name: 'squeeze_dims', slot: 0, kind: '[i32]' },
-    ],
-    SplitOptions: [
-      { name: 'num_splits', slot: 0, kind: 'i32', initial: 0 },
-    ],
-    SplitVOptions: [
-      { name: 'num_splits', slot: 0, kind: 'i32', initial: 0 },
-    ],
+    ReducerOptions: [{ name: 'keep_dims', slot: 0, kind: 'bool', initial: 0 }],
+    SqueezeOptions: [{ name: 'squeeze_dims', slot: 0, kind: '[i32]' }],
+    SplitOptions: [{ name: 'num_splits', slot: 0, kind: 'i32', initial: 0 }],
+    SplitVOptions: [{ name: 'num_splits', slot: 0, kind: 'i32', initial: 0 }],
     StridedSliceOptions: [
       { name: 'begin_mask', slot: 0, kind: 'i32', initial: 0 },
       { name: 'end_mask', slot: 1, kind: 'i32', initial: 0 },
@@ -739,12 +701,8 @@ export const schema: Schema = {
     DequantizeOptions: [],
     MaximumMinimumOptions: [],
     TileOptions: [],
-    ArgMaxOptions: [
-      { name: 'output_type', slot: 0, kind: 'i8', initial: 0 },
-    ],
-    ArgMinOptions: [
-      { name: 'output_type', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    ArgMaxOptions: [{ name: 'output_type', slot: 0, kind: 'i8', initial: 0 }],
+    ArgMinOptions: [{ name: 'output_type', slot: 0, kind: 'i8', initial: 0 }],
     GreaterOptions: [],
     GreaterEqualOptions: [],
     LessOptions: [],
@@ -760,14 +718,10 @@ export const schema: Schema = {
       { name: 'quantized_bias_type', slot: 4, kind: 'i8', initial: 0 },
     ],
     ExpandDimsOptions: [],
-    SparseToDenseOptions: [
-      { name: 'validate_indices', slot: 0, kind: 'bool', initial: 0 },
-    ],
+    SparseToDenseOptions: [{ name: 'validate_indices', slot: 0, kind: 'bool', initial: 0 }],
     EqualOptions: [],
     NotEqualOptions: [],
-    ShapeOptions: [
-      { name: 'out_type', slot: 0, kind: 'i8', initial: 0 },
-    ],
+    ShapeOptions: [{ name: 'out_type', slot: 0, kind: 'i8', initial: 0 }],
     RankOptions: [],
     PowOptions: [],
     FakeQuantOptions: [
@@ -781,9 +735,7 @@ export const schema: Schema = {
       { name: 'axis', slot: 1, kind: 'i32', initial: 0 },
     ],
     LogicalOrOptions: [],
-    OneHotOptions: [
-      { name: 'axis', slot: 0, kind: 'i32', initial: 0 },
-    ],
+    OneHotOptions: [{ name: 'axis', slot: 0, kind: 'i32', initial: 0 }],
     AbsOptions: [],
     HardSwishOptions: [],
     LogicalAndOptions: [],
@@ -798,16 +750,10 @@ export const schema: Schema = {
     FillOptions: [],
     FloorModOptions: [],
     RangeOptions: [],
-    LeakyReluOptions: [
-      { name: 'alpha', slot: 0, kind: 'f32', initial: 0 },
-    ],
+    LeakyReluOptions: [{ name: 'alpha', slot: 0, kind: 'f32', initial: 0 }],
     SquaredDifferenceOptions: [],
-    MirrorPadOptions: [
-      { name: 'mode', slot: 0, kind: 'i8', initial: 0 },
-    ],
-    UniqueOptions: [
-      { name: 'idx_out_type', slot: 0, kind: 'i8', initial: 2 },
-    ],
+    MirrorPadOptions: [{ name: 'mode', slot: 0, kind: 'i8', initial: 0 }],
+    UniqueOptions: [{ name: 'idx_out_type', slot: 0, kind: 'i8', initial: 2 }],
     ReverseV2Options: [],
     AddNOptions: [],
     GatherNdOptions: [],
@@ -823,9 +769,7 @@ export const schema: Schema = {
       { name: 'then_subgraph_index', slot: 0, kind: 'i32', initial: 0 },
       { name: 'else_subgraph_index', slot: 1, kind: 'i32', initial: 0 },
     ],
-    CallOnceOptions: [
-      { name: 'init_subgraph_index', slot: 0, kind: 'i32', initial: 0 },
-    ],
+    CallOnceOptions: [{ name: 'init_subgraph_index', slot: 0, kind: 'i32', initial: 0 }],
     WhileOptions: [
       { name: 'cond_subgraph_index', slot: 0, kind: 'i32', initial: 0 },
       { name: 'body_subgraph_index', slot: 1, kind: 'i32', initial: 0 },
@@ -865,12 +809,8 @@ export const schema: Schema = {
       { name: 'seed', slot: 0, kind: 'i64', initial: 0 },
       { name: 'seed2', slot: 1, kind: 'i64', initial: 0 },
     ],
-    BucketizeOptions: [
-      { name: 'boundaries', slot: 0, kind: '[f32]' },
-    ],
-    GeluOptions: [
-      { name: 'approximate', slot: 0, kind: 'bool', initial: 0 },
-    ],
+    BucketizeOptions: [{ name: 'boundaries', slot: 0, kind: '[f32]' }],
+    GeluOptions: [{ name: 'approximate', slot: 0, kind: 'bool', initial: 0 }],
     DynamicUpdateSliceOptions: [],
     UnsortedSegmentProdOptions: [],
     UnsortedSegmentMaxOptions: [],
@@ -882,9 +822,7 @@ export const schema: Schema = {
     BitwiseXorOptions: [],
     RightShiftOptions: [],
     DilateOptions: [],
-    ReduceWindowOptions: [
-      { name: 'reduce_function', slot: 0, kind: 'i32', initial: 0 },
-    ],
+    ReduceWindowOptions: [{ name: 'reduce_function', slot: 0, kind: 'i32', initial: 0 }],
     OperatorCode: [
       { name: 'deprecated_builtin_code', slot: 0, kind: 'i8', initial: 0 },
       { name: 'custom_code', slot: 1, kind: 'string' },
@@ -926,9 +864,7 @@ export const schema: Schema = {
       { name: 'offset', slot: 1, kind: 'u64', initial: 0 },
       { name: 'size', slot: 2, kind: 'u64', initial: 0 },
     ],
-    ExternalBufferGroup: [
-      { name: 'name', slot: 0, kind: 'string' },
-    ],
+    ExternalBufferGroup: [{ name: 'name', slot: 0, kind: 'string' }],
     ExternalBuffer: [
       { name: 'id', slot: 0, kind: 'u32', initial: 0 },
       { name: 'group', slot: 1, kind: 'u32', initial: 0 },
@@ -966,8 +902,158 @@ export const schema: Schema = {
   unions: {
     QuantizationDetails: ['CustomQuantization', 'BlockwiseQuantization', 'MultiAxisQuantization'],
     SparseIndexVector: ['Int32Vector', 'Uint16Vector', 'Uint8Vector'],
-    BuiltinOptions: ['Conv2DOptions', 'DepthwiseConv2DOptions', 'ConcatEmbeddingsOptions', 'LSHProjectionOptions', 'Pool2DOptions', 'SVDFOptions', 'RNNOptions', 'FullyConnectedOptions', 'SoftmaxOptions', 'ConcatenationOptions', 'AddOptions', 'L2NormOptions', 'LocalResponseNormalizationOptions', 'LSTMOptions', 'ResizeBilinearOptions', 'CallOptions', 'ReshapeOptions', 'SkipGramOptions', 'SpaceToDepthOptions', 'EmbeddingLookupSparseOptions', 'MulOptions', 'PadOptions', 'GatherOptions', 'BatchToSpaceNDOptions', 'SpaceToBatchNDOptions', 'TransposeOptions', 'ReducerOptions', 'SubOptions', 'DivOptions', 'SqueezeOptions', 'SequenceRNNOptions', 'StridedSliceOptions', 'ExpOptions', 'TopKV2Options', 'SplitOptions', 'LogSoftmaxOptions', 'CastOptions', 'DequantizeOptions', 'MaximumMinimumOptions', 'ArgMaxOptions', 'LessOptions', 'NegOptions', 'PadV2Options', 'GreaterOptions', 'GreaterEqualOptions', 'LessEqualOptions', 'SelectOptions', 'SliceOptions', 'TransposeConvOptions', 'SparseToDenseOptions', 'TileOptions', 'ExpandDimsOptions', 'EqualOptions', 'NotEqualOptions', 'ShapeOptions', 'PowOptions', 'ArgMinOptions', 'FakeQuantOptions', 'PackOptions', 'LogicalOrOptions', 'OneHotOptions', 'LogicalAndOptions', 'LogicalNotOptions', 'UnpackOptions', 'FloorDivOptions', 'SquareOptions', 'ZerosLikeOptions', 'FillOptions', 'BidirectionalSequenceLSTMOptions', 'BidirectionalSequenceRNNOptions', 'UnidirectionalSequenceLSTMOptions', 'FloorModOptions', 'RangeOptions', 'ResizeNearestNeighborOptions', 'LeakyReluOptions', 'SquaredDifferenceOptions', 'MirrorPadOptions', 'AbsOptions', 'SplitVOptions', 'UniqueOptions', 'ReverseV2Options', 'AddNOptions', 'GatherNdOptions', 'CosOptions', 'WhereOptions', 'RankOptions', 'ReverseSequenceOptions', 'MatrixDiagOptions', 'QuantizeOptions', 'MatrixSetDiagOptions', 'HardSwishOptions', 'IfOptions', 'WhileOptions', 'DepthToSpaceOptions', 'NonMaxSuppressionV4Options', 'NonMaxSuppressionV5Options', 'ScatterNdOptions', 'SelectV2Options', 'DensifyOptions', 'SegmentSumOptions', 'BatchMatMulOptions', 'CumsumOptions', 'CallOnceOptions', 'BroadcastToOptions', 'Rfft2dOptions', 'Conv3DOptions', 'HashtableOptions', 'HashtableFindOptions', 'HashtableImportOptions', 'HashtableSizeOptions', 'VarHandleOptions', 'ReadVariableOptions', 'AssignVariableOptions', 'RandomOptions', 'BucketizeOptions', 'GeluOptions', 'DynamicUpdateSliceOptions', 'UnsortedSegmentProdOptions', 'UnsortedSegmentMaxOptions', 'UnsortedSegmentMinOptions', 'UnsortedSegmentSumOptions', 'ATan2Options', 'SignOptions', 'BitcastOptions', 'BitwiseXorOptions', 'RightShiftOptions'],
-    BuiltinOptions2: ['StablehloConcatenateOptions', 'StablehloBroadcastInDimOptions', 'StablehloSliceOptions', 'StablehloConvolutionOptions', 'StablehloCustomCallOptions', 'StablehloReduceOptions', 'StablehloScatterOptions', 'StablehloCompareOptions', 'StablehloDynamicSliceOptions', 'StablehloPadOptions', 'StablehloIotaOptions', 'StablehloDotGeneralOptions', 'StablehloReduceWindowOptions', 'StablehloSortOptions', 'StablehloWhileOptions', 'StablehloGatherOptions', 'StablehloTransposeOptions', 'DilateOptions', 'StablehloRngBitGeneratorOptions', 'ReduceWindowOptions', 'StableHLOCompositeOptions', 'StablehloShiftLeftOptions', 'StablehloCaseOptions'],
+    BuiltinOptions: [
+      'Conv2DOptions',
+      'DepthwiseConv2DOptions',
+      'ConcatEmbeddingsOptions',
+      'LSHProjectionOptions',
+      'Pool2DOptions',
+      'SVDFOptions',
+      'RNNOptions',
+      'FullyConnectedOptions',
+      'SoftmaxOptions',
+      'ConcatenationOptions',
+      'AddOptions',
+      'L2NormOptions',
+      'LocalResponseNormalizationOptions',
+      'LSTMOptions',
+      'ResizeBilinearOptions',
+      'CallOptions',
+      'ReshapeOptions',
+      'SkipGramOptions',
+      'SpaceToDepthOptions',
+      'EmbeddingLookupSparseOptions',
+      'MulOptions',
+      'PadOptions',
+      'GatherOptions',
+      'BatchToSpaceNDOptions',
+      'SpaceToBatchNDOptions',
+      'TransposeOptions',
+      'ReducerOptions',
+      'SubOptions',
+      'DivOptions',
+      'SqueezeOptions',
+      'SequenceRNNOptions',
+      'StridedSliceOptions',
+      'ExpOptions',
+      'TopKV2Options',
+      'SplitOptions',
+      'LogSoftmaxOptions',
+      'CastOptions',
+      'DequantizeOptions',
+      'MaximumMinimumOptions',
+      'ArgMaxOptions',
+      'LessOptions',
+      'NegOptions',
+      'PadV2Options',
+      'GreaterOptions',
+      'GreaterEqualOptions',
+      'LessEqualOptions',
+      'SelectOptions',
+      'SliceOptions',
+      'TransposeConvOptions',
+      'SparseToDenseOptions',
+      'TileOptions',
+      'ExpandDimsOptions',
+      'EqualOptions',
+      'NotEqualOptions',
+      'ShapeOptions',
+      'PowOptions',
+      'ArgMinOptions',
+      'FakeQuantOptions',
+      'PackOptions',
+      'LogicalOrOptions',
+      'OneHotOptions',
+      'LogicalAndOptions',
+      'LogicalNotOptions',
+      'UnpackOptions',
+      'FloorDivOptions',
+      'SquareOptions',
+      'ZerosLikeOptions',
+      'FillOptions',
+      'BidirectionalSequenceLSTMOptions',
+      'BidirectionalSequenceRNNOptions',
+      'UnidirectionalSequenceLSTMOptions',
+      'FloorModOptions',
+      'RangeOptions',
+      'ResizeNearestNeighborOptions',
+      'LeakyReluOptions',
+      'SquaredDifferenceOptions',
+      'MirrorPadOptions',
+      'AbsOptions',
+      'SplitVOptions',
+      'UniqueOptions',
+      'ReverseV2Options',
+      'AddNOptions',
+      'GatherNdOptions',
+      'CosOptions',
+      'WhereOptions',
+      'RankOptions',
+      'ReverseSequenceOptions',
+      'MatrixDiagOptions',
+      'QuantizeOptions',
+      'MatrixSetDiagOptions',
+      'HardSwishOptions',
+      'IfOptions',
+      'WhileOptions',
+      'DepthToSpaceOptions',
+      'NonMaxSuppressionV4Options',
+      'NonMaxSuppressionV5Options',
+      'ScatterNdOptions',
+      'SelectV2Options',
+      'DensifyOptions',
+      'SegmentSumOptions',
+      'BatchMatMulOptions',
+      'CumsumOptions',
+      'CallOnceOptions',
+      'BroadcastToOptions',
+      'Rfft2dOptions',
+      'Conv3DOptions',
+      'HashtableOptions',
+      'HashtableFindOptions',
+      'HashtableImportOptions',
+      'HashtableSizeOptions',
+      'VarHandleOptions',
+      'ReadVariableOptions',
+      'AssignVariableOptions',
+      'RandomOptions',
+      'BucketizeOptions',
+      'GeluOptions',
+      'DynamicUpdateSliceOptions',
+      'UnsortedSegmentProdOptions',
+      'UnsortedSegmentMaxOptions',
+      'UnsortedSegmentMinOptions',
+      'UnsortedSegmentSumOptions',
+      'ATan2Options',
+      'SignOptions',
+      'BitcastOptions',
+      'BitwiseXorOptions',
+      'RightShiftOptions',
+    ],
+    BuiltinOptions2: [
+      'StablehloConcatenateOptions',
+      'StablehloBroadcastInDimOptions',
+      'StablehloSliceOptions',
+      'StablehloConvolutionOptions',
+      'StablehloCustomCallOptions',
+      'StablehloReduceOptions',
+      'StablehloScatterOptions',
+      'StablehloCompareOptions',
+      'StablehloDynamicSliceOptions',
+      'StablehloPadOptions',
+      'StablehloIotaOptions',
+      'StablehloDotGeneralOptions',
+      'StablehloReduceWindowOptions',
+      'StablehloSortOptions',
+      'StablehloWhileOptions',
+      'StablehloGatherOptions',
+      'StablehloTransposeOptions',
+      'DilateOptions',
+      'StablehloRngBitGeneratorOptions',
+      'ReduceWindowOptions',
+      'StableHLOCompositeOptions',
+      'StablehloShiftLeftOptions',
+      'StablehloCaseOptions',
+    ],
   },
 }
-

@@ -2,107 +2,19 @@
 // everybody has the same threads, warm-up, inputs and number of samples.
 
 import { InputError } from '../core/errors.ts'
-import { median, quantile } from '../core/statistics.ts'
-import type { Tensor } from '../core/tensor.ts'
-import { costOf } from '../ir/inspect.ts'
-import type { Datum, Graph } from '../ir/types.ts'
-import { compareTimings, measure, type Timing } from '../judges/timing.ts'
-import { type Child, ChildError, startChild } from '../targets/child.ts'
+import { specialize } from '../ir/specialize.ts'
 import { packedFile } from '../targets/packed.ts'
 import { measurePeak, type Peak } from '../targets/peak.ts'
-import { probeMachine, systemTimes } from '../targets/processor.ts'
-import type { NodeTime, Target, TargetOptions } from '../targets/target.ts'
-import type { Opened, Question, Questions, Ran, Referred } from './bench-child.ts'
-import { estimatedBounds, type Judged, judgeOutputs, judgeTogether } from './bench-judge.ts'
-import { type BenchGroup, type BenchRatio, type BenchResult, type BenchRow, rowName } from './bench-result.ts'
-
-export type BenchSubject = {
-  readonly target: Target
-  /** A name for the options, or ''. */
-  readonly variant: string
-  readonly options: TargetOptions
-}
-
-export type BenchModel = {
-  readonly name: string
-  /** With every dimension a number. */
-  readonly graph: Graph
-  readonly inputs: readonly Tensor[]
-}
-
-export type BenchOptions = {
-  readonly models: readonly BenchModel[]
-  readonly subjects: readonly BenchSubject[]
-  /** Default [1]. */
-  readonly threads?: readonly number[]
-  /** Rounds: samples of each subject. Default 15. */
-  readonly repeats?: number
-  /** A sample repeats its subject until it takes about this long. Default 100. */
-  readonly sampleMs?: number
-  /** Least time and least runs before the first sample. Default 300 and 3. */
-  readonly warmupMs?: number
-  readonly warmupRuns?: number
-  /** Of the ratios. 'cpu' (one thread only) is what neighbours on a shared machine disturb least. Default 'wall'. */
-  readonly clock?: 'wall' | 'cpu'
-  /** Compare with this subject only (`onnxruntime:all`); all pairs otherwise. */
-  readonly baseline?: string
-  /** Models of more multiply-accumulates are judged by agreement instead of by the reference. Default 8e9: about a minute. */
-  readonly referenceMacs?: number
-  /** Any question to a child. Default 5 minutes. */
-  readonly limitMs?: number
-  /** What a child's group may hold; default: no limit. */
-  readonly memoryBytes?: number
-  readonly perNode?: boolean
-  /** Measure the processor's peak first. Default true. */
-  readonly peaks?: boolean
-  readonly confidence?: number
-  readonly seed?: number
-  /** The module whose `targets` a child looks the subject up in. Default: the registry. */
-  readonly targets?: URL
-  readonly progress?: (done: number, total: number, what: string) => void
-  readonly signal?: AbortSignal
-}
+import { probeMachine } from '../targets/processor.ts'
+import { chooseTargets } from '../targets/registry.ts'
+import { type BenchModel, type BenchOptions, type BenchSubject, subjectName } from './bench-options.ts'
+import type { BenchGroup, BenchRatio, BenchResult, BenchRow } from './bench-result.ts'
+import { benchGroup, type Context } from './bench-run.ts'
+import { randomInputs } from './inputs.ts'
+import { openSource } from './models.ts'
 
 const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
-const childModule = new URL(`./bench-child${extension}`, import.meta.url)
 const registry = new URL(`../targets/registry${extension}`, import.meta.url)
-
-/** One subject in its process. */
-type Runner = {
-  readonly subject: BenchSubject
-  readonly version: string
-  readonly child: Child
-  readonly opened: Opened
-  readonly startMs: number
-  /** Single runs. */
-  readonly wall: number[]
-  readonly cpu: number[]
-  runsPerSample: number
-  judged?: Judged
-  failed?: string
-}
-
-type Context = Required<
-  Pick<
-    BenchOptions,
-    | 'repeats'
-    | 'sampleMs'
-    | 'warmupMs'
-    | 'warmupRuns'
-    | 'clock'
-    | 'referenceMacs'
-    | 'limitMs'
-    | 'confidence'
-    | 'seed'
-  >
-> & {
-  readonly options: BenchOptions
-  readonly module: string
-  readonly peaks: readonly Peak[]
-  /** Reference outputs by model, found once. */
-  readonly references: Map<BenchModel, Referred>
-  step(what: string): void
-}
 
 /** Times subjects on models. A subject that is absent, fails, hangs or answers wrongly is a row that says so. */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
@@ -113,7 +25,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       'bench: processor time compares one thread with one thread, got more. Use the wall clock.',
     )
   }
-  const names = subjects.map(nameOf)
+  const names = subjects.map(subjectName)
   if (options.baseline !== undefined && !names.includes(options.baseline)) {
     throw new InputError(`bench: baseline: expected one of ${names.join(', ')}, got ${options.baseline}`)
   }
@@ -162,337 +74,21 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
   return { machine, peaks, clock, confidence: context.confidence, rows, ratios, groups }
 }
 
-const nameOf = (s: BenchSubject): string => rowName({ target: s.target.name, variant: s.variant })
-const failureOf = (e: unknown): string => String(e instanceof Error ? e.message : e).split('\n')[0]!
-
-/** All subjects on one model at one number of threads. */
-async function benchGroup(
-  model: BenchModel,
-  threads: number,
-  file: string,
-  x: Context,
-): Promise<{ rows: BenchRow[]; ratios: BenchRatio[]; group: BenchGroup }> {
-  const { signal } = x.options
-  const { macs } = costOf(model.graph)
-  const runners: Runner[] = []
-  const rows: BenchRow[] = []
-  let comparedWith: BenchGroup['comparedWith'] = null
-  const load = { others: 0, steal: 0, wall: 0 }
-  try {
-    for (const subject of x.options.subjects) {
-      x.step(`${model.name}: starting ${nameOf(subject)}`)
-      const started = await start(model, subject, threads, file, x)
-      if ('verdict' in started) rows.push(started)
-      else runners.push(started)
-    }
-    x.step(`${model.name}: judging the outputs`)
-    comparedWith = await judge(model, file, macs, runners, x)
-    const right = runners.filter(
-      (r) => r.judged && r.judged.verdict !== 'different' && r.judged.verdict !== 'unchecked',
-    )
-    for (const r of right) await warmUp(r, x)
-    x.step(
-      `${model.name}: timing ${right.length} targets in turn, ${threads} thread${threads > 1 ? 's' : ''}`,
-    )
-    const timings = await timeInTurn(right, load, x)
-    for (const [i, r] of right.entries()) {
-      const why = timings[i]!.failed
-      if (why !== null) r.failed = why
-    }
-    const profiles = new Map<Runner, readonly NodeTime[] | null>()
-    for (const r of right) {
-      if (r.failed !== undefined) continue
-      await judgeAgain(r, model, x)
-      if (x.options.perNode) profiles.set(r, await ask(r.child, { op: 'profile' }, x))
-    }
-    rows.push(...runners.map((r) => rowOf(r, model.name, threads, macs, profiles.get(r) ?? null, x)))
-    const whole = timings.filter(
-      (_, i) => right[i]!.failed === undefined && right[i]!.judged!.verdict !== 'different',
-    )
-    const group: BenchGroup = {
-      model: model.name,
-      threads,
-      macs,
-      comparedWith,
-      othersCores: load.wall > 0 ? Math.max(0, load.others / load.wall) : null,
-      stealShare: load.wall > 0 ? load.steal / load.wall : null,
-    }
-    return { rows: inOrder(rows, x.options.subjects), ratios: ratiosOf(model.name, threads, whole, x), group }
-  } finally {
-    signal?.throwIfAborted()
-    for (const r of runners) r.child.kill()
-  }
-}
-
-/** Rows as the user named the subjects. */
-function inOrder(rows: readonly BenchRow[], subjects: readonly BenchSubject[]): BenchRow[] {
-  const names = subjects.map(nameOf)
-  return rows.toSorted((a, b) => names.indexOf(rowName(a)) - names.indexOf(rowName(b)))
-}
-
-const ask = <Op extends keyof Questions>(
-  child: Child,
-  question: Extract<Question, { op: Op }>,
-  x: Context,
-): Promise<ReturnType<Questions[Op]>> =>
-  child.ask(question, x.limitMs, x.options.signal) as Promise<ReturnType<Questions[Op]>>
-
-const emptyRow = {
-  engine: '',
-  version: null,
-  error: null,
-  boundRatio: null,
-  medianMs: null,
-  p95Ms: null,
-  leastMs: null,
-  cpuMs: null,
-  runs: 0,
-  gflops: null,
-  share: null,
-  peakBytes: null,
-  baseBytes: null,
-  startMs: null,
-  compileMs: null,
-  loadMs: null,
-  firstMs: null,
-  facts: {},
-  profile: null,
-} as const satisfies Partial<BenchRow>
-
-/** A cold process up to its first answer; or the row that says why there is none. */
-async function start(
-  model: BenchModel,
-  subject: BenchSubject,
-  threads: number,
-  file: string,
-  x: Context,
-): Promise<Runner | BenchRow> {
-  const { target, variant } = subject
-  const row = (verdict: BenchRow['verdict'], says: string, version: string | null = null): BenchRow => ({
-    ...emptyRow,
-    model: model.name,
-    target: target.name,
-    variant,
-    engine: variant,
-    threads,
-    version,
-    verdict,
-    says,
+/** Subjects by the names that users write: `onnxruntime` is its first variant, its best; `onnxruntime:basic` that one. */
+export function benchSubjects(names: readonly string[]): BenchSubject[] {
+  return names.flatMap((name) => {
+    const chosen = chooseTargets(name)
+    return name.includes(':') ? chosen : chosen.slice(0, 1)
   })
-  const presence = await target.presence(subject.options)
-  if (!presence.present) return row('absent', presence.reason)
-  const { memoryBytes } = x.options
-  const began = performance.now()
-  const child = startChild(childModule, memoryBytes === undefined ? {} : { memoryBytes })
-  try {
-    const options = { ...subject.options, threads }
-    const opened = await ask(child, { op: 'open', file, module: x.module, target: target.name, options }, x)
-    const startMs = performance.now() - began
-    const has = opened.facts.threads ?? 1
-    if (has !== threads) {
-      child.kill()
-      return row(
-        'unsupported',
-        `runs on ${has} thread${has === 1 ? '' : 's'}, ${threads} asked`,
-        presence.version,
-      )
-    }
-    return { subject, version: presence.version, child, opened, startMs, wall: [], cpu: [], runsPerSample: 1 }
-  } catch (e) {
-    child.kill()
-    x.options.signal?.throwIfAborted()
-    const unsupported = e instanceof ChildError && e.original === 'UnsupportedError'
-    return row(unsupported ? 'unsupported' : 'failed', failureOf(e), presence.version)
-  }
 }
 
-const amplificationOf = (r: Runner): number => Math.max(1, ...Object.values(r.opened.amplification))
-
-/** Gives every runner its verdict, before anything is timed. */
-async function judge(
-  model: BenchModel,
-  file: string,
-  macs: number,
-  runners: readonly Runner[],
-  x: Context,
-): Promise<BenchGroup['comparedWith']> {
-  if (runners.length === 0) return null
-  const together = (): boolean => {
-    const answers = runners.map((r) => {
-      return { target: r.subject.target.name, outputs: r.opened.outputs, amplification: amplificationOf(r) }
-    })
-    const judged = judgeTogether(model.graph, answers)
-    for (const [i, r] of runners.entries()) if (judged) r.judged = judged[i]!
-    return judged !== null
-  }
-  if (macs > x.referenceMacs && together()) return 'each other'
-  let reference = x.references.get(model)
-  try {
-    if (!reference) x.references.set(model, (reference = await refer(file, macs, {}, x)))
-  } catch (e) {
-    x.options.signal?.throwIfAborted()
-    if (together()) return 'each other'
-    const says = `nothing to compare its outputs with; the reference: ${failureOf(e)}`
-    for (const r of runners) r.judged = { verdict: 'unchecked', says, error: null, boundRatio: null }
-    return null
-  }
-  for (const r of runners) {
-    r.judged = judgeOutputs(r.opened.outputs, reference.outputs, reference.bounds)
-    // An algorithm that is known to round more has a bound of its own.
-    if (r.judged.verdict === 'different' && amplificationOf(r) > 1) {
-      const own = await refer(file, macs, r.opened.amplification, x)
-      r.judged = judgeOutputs(r.opened.outputs, own.outputs, own.bounds)
-    }
-  }
-  return 'reference'
-}
-
-/** The reference in a process of its own, so that it can be stopped. */
-async function refer(
-  file: string,
-  macs: number,
-  amplification: Readonly<Record<string, number>>,
-  x: Context,
-): Promise<Referred> {
-  const child = startChild(childModule)
-  // Half a billion multiply-accumulates a second, four passes, and as much again.
-  const limitMs = x.limitMs + macs / 5e4
-  const question: Question = { op: 'reference', file, trials: 1, seed: x.seed, amplification }
-  try {
-    return (await child.ask(question, limitMs, x.options.signal)) as Referred
-  } finally {
-    child.kill()
-  }
-}
-
-/** Runs until compilers and caches have settled, and finds how many runs make a sample. */
-async function warmUp(r: Runner, x: Context): Promise<void> {
-  try {
-    let [runs, total, last] = [0, 0, 0]
-    while (runs < x.warmupRuns || total < x.warmupMs) {
-      const { ms } = await ask(r.child, { op: 'run', runs: 1 }, x)
-      last = ms[0]!
-      total += last
-      runs++
-      if (runs >= 10_000) break
-    }
-    r.runsPerSample = Math.min(10_000, Math.max(1, Math.ceil(x.sampleMs / Math.max(last, 1e-3))))
-  } catch (e) {
-    x.options.signal?.throwIfAborted()
-    r.failed = failureOf(e)
-  }
-}
-
-/** Samples in rounds. Each run is timed in its own process; the clock that `measure` sees adds up what the children say. */
-async function timeInTurn(
-  runners: readonly Runner[],
-  load: { others: number; steal: number; wall: number },
-  x: Context,
-): Promise<Timing[]> {
-  let elapsed = 0
-  return measure(
-    runners.map((r) => ({
-      name: nameOf(r.subject),
-      run: async () => {
-        if (r.failed !== undefined) throw new Error(r.failed)
-        const before = systemTimes()
-        const own = process.cpuUsage()
-        const began = performance.now()
-        const { ms, cpuMs }: Ran = await ask(r.child, { op: 'run', runs: r.runsPerSample }, x)
-        const after = systemTimes()
-        if (before && after) {
-          const { user, system } = process.cpuUsage(own)
-          load.others += after.busyMs - before.busyMs - cpuMs - (user + system) / 1000
-          load.steal += after.stealMs - before.stealMs
-          load.wall += performance.now() - began
-        }
-        r.wall.push(...ms)
-        r.cpu.push(cpuMs / ms.length)
-        elapsed += x.clock === 'cpu' ? cpuMs / ms.length : median(ms)
-      },
-    })),
-    {
-      warmup: 0,
-      repeats: x.repeats,
-      seed: x.seed,
-      ...(x.options.signal && { signal: x.options.signal }),
-      onRound: (round) => x.options.progress?.(round + 1, x.repeats, 'rounds timed'),
-    },
-    () => elapsed,
-  )
-}
-
-/** The last of the timed runs must have answered as the first did. */
-async function judgeAgain(r: Runner, model: BenchModel, x: Context): Promise<void> {
-  try {
-    const outputs = await ask(r.child, { op: 'outputs' }, x)
-    const reference = x.references.get(model)
-    const expected: readonly Datum[] = r.opened.outputs
-    const bounds = reference?.bounds ?? estimatedBounds(model.graph, expected)
-    const same = judgeOutputs(outputs, expected, bounds)
-    if (same.verdict === 'different') {
-      r.judged = { ...same, says: `the last run answered otherwise than the first: ${same.says}` }
-    }
-  } catch (e) {
-    x.options.signal?.throwIfAborted()
-    r.failed = failureOf(e)
-  }
-}
-
-function rowOf(
-  r: Runner,
-  model: string,
-  threads: number,
-  macs: number,
-  profile: readonly NodeTime[] | null,
-  x: Context,
-): BenchRow {
-  const { opened, judged } = r
-  const { facts } = opened
-  const timed = r.failed === undefined && judged?.verdict !== 'different' && r.wall.length > 0
-  const medianMs = timed ? median(r.wall) : null
-  const gflops = medianMs !== null && macs > 0 ? (2 * macs) / medianMs / 1e6 : null
-  const roof = x.peaks.find((p) => p.threads === threads)
-  return {
-    model,
-    target: r.subject.target.name,
-    variant: r.subject.variant,
-    engine: String(facts.engine ?? r.subject.variant),
-    version: r.version,
-    threads,
-    verdict: r.failed !== undefined ? 'failed' : (judged?.verdict ?? 'unchecked'),
-    says: r.failed ?? judged?.says ?? 'nothing to compare its outputs with',
-    error: judged?.error ?? null,
-    boundRatio: judged?.boundRatio ?? null,
-    medianMs,
-    p95Ms: timed ? quantile(r.wall, 0.95) : null,
-    leastMs: timed ? quantile(r.wall, 0) : null,
-    cpuMs: timed ? median(r.cpu) : null,
-    runs: timed ? r.wall.length : 0,
-    gflops,
-    share: gflops !== null && roof ? gflops / roof.gops : null,
-    peakBytes: r.child.peakBytes(),
-    baseBytes: opened.baseBytes,
-    startMs: timed ? r.startMs : null,
-    compileMs: timed ? opened.compileMs : null,
-    loadMs: timed ? opened.loadMs : null,
-    firstMs: timed ? opened.firstMs : null,
-    facts,
-    profile,
-  }
-}
-
-function ratiosOf(model: string, threads: number, timings: readonly Timing[], x: Context): BenchRatio[] {
-  const { baseline } = x.options
-  if (baseline !== undefined && !timings.some((t) => t.name === baseline)) return []
-  return compareTimings(timings, {
-    correction: 'holm',
-    confidence: x.confidence,
-    method: 'percentile',
-    resamples: 2000,
-    seed: x.seed,
-    ...(baseline !== undefined && { baseline }),
-  }).map(({ faster, slower, ratio, low, high, different }) => {
-    return { model, threads, faster, slower, ratio, low, high, different }
-  })
+/** A model by path or zoo name, with `dims` for its named dimensions, 1 for any other that is open, and random inputs. */
+export async function benchModel(
+  source: string,
+  dims: Readonly<Record<string, number>> = {},
+  seed = 1,
+): Promise<BenchModel> {
+  const { name, graph } = await openSource(source)
+  const fixed = specialize(graph, { dims, open: 1 })
+  return { name, graph: fixed, inputs: randomInputs(fixed, 1, seed)[0]! }
 }

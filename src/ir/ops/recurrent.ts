@@ -275,9 +275,15 @@ export const recurrent = {
     doc: `${doc('Long short-term memory, gates in the order i, o, f, c')}, initial c?, peepholes [D, 3 · H]? (i, o, f); gives y, the last h and c`,
     inputs: [3, 8],
     outputs: [1, 3],
-    attributes: { ...recurrentAttributes, inputForget: { kind: 'boolean', default: false } },
+    attributes: {
+      ...recurrentAttributes,
+      inputForget: { kind: 'boolean', default: false },
+      /** Limit on the magnitude of the cell state c (TensorFlow Lite; ONNX has none). */
+      cellClip: { kind: 'number', default: null },
+    },
     infer: (x) => inferRecurrent(x, 2),
     evaluate(inputs, x) {
+      const cellLimit = (x.attributes.cellClip as number | undefined) ?? Infinity
       const coupled = booleanOf(x.attributes, 'inputForget')
       const fns = activationsOf(x.attributes, 3, directionsOf(x.attributes), ['Sigmoid', 'Tanh', 'Tanh'])
       return run(inputs, x, 4, 2, fns, (cell) => {
@@ -294,7 +300,7 @@ export const recurrent = {
             ? 1 - input
             : f!(cell.clip(sum(2 * H + i) + (p ? p[2 * H + i]! * before : 0)))
           const candidate = g!(cell.clip(sum(3 * H + i)))
-          cs[i] = forget * before + input * candidate
+          cs[i] = Math.min(cellLimit, Math.max(-cellLimit, forget * before + input * candidate))
           const output = f!(cell.clip(sum(H + i) + (p ? p[H + i]! * cs[i]! : 0)))
           hs[i] = output * h!(cs[i]!)
         }

@@ -83,7 +83,6 @@ const sequenceLstm: Row = (x) => {
   if (x.has(16) || x.has(17)) throw new NotSupported(`${x.op} with a projection`)
   if ([20, 21, 22, 23].some((i) => x.has(i))) throw new NotSupported(`${x.op} with layer normalisation`)
   if (!x.has(1)) throw new NotSupported(`${x.op} with coupled input and forget gates`)
-  if (x.number('cell_clip') > 0 || x.number('proj_clip') > 0) throw new NotSupported(`${x.op} with clipping`)
   if (x.boolean('diagonal_recurrent_tensors')) throw new NotSupported(`${x.op} with diagonal weights`)
   const activation = { none: 'Affine', relu: 'Relu', tanh: 'Tanh', relu6: '', reluN1To1: '' }[x.activation()]
   if (!activation) throw new NotSupported(`${x.op} with ${x.activation()}`)
@@ -112,6 +111,7 @@ const sequenceLstm: Row = (x) => {
     ],
     {
       layout: timeFirst ? 'timeFirst' : 'batchFirst',
+      ...(x.number('cell_clip') > 0 && { cellClip: x.number('cell_clip') }),
       ...(activation !== 'Tanh' && { activations: ['Sigmoid', activation, activation] }),
     },
   )

@@ -4,12 +4,17 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
+import { bench } from './bench.ts'
 import { check } from './check.ts'
+import { compare } from './compare.ts'
+import { convert } from './convert.ts'
 import { inspect } from './inspect.ts'
+import { peers } from './peers.ts'
 import { progressBar } from './progress.ts'
+import { run as runVerb } from './run.ts'
 import type { Io, Options, Verb } from './verb.ts'
 
-const verbs: readonly Verb[] = [check, inspect]
+const verbs: readonly Verb[] = [check, compare, inspect, runVerb, bench, convert, peers]
 
 const width = (): number => Math.min(process.stdout.columns ?? 100, 110)
 
@@ -92,6 +97,9 @@ function ioFor(json: boolean, args: readonly string[], signal: AbortSignal): Io 
       if (json) process.stdout.write(`${JSON.stringify(value, plain, 2)}\n`)
     },
     progress: progressBar(process.stderr),
+    note: (text) => {
+      if (process.stderr.isTTY) process.stderr.write(`${text}\n`)
+    },
     signal,
     style: pc.createColors(pc.isColorSupported && process.stdout.isTTY === true),
   }

@@ -14,13 +14,8 @@ export const count =
     return n
   }
 
-/** One of a few words. */
-export const oneOf =
-  (words: readonly string[]) =>
-  (text: string): string => {
-    if (!words.includes(text)) throw new InvalidArgumentError(`Expected ${words.join(' or ')}, got ${text}.`)
-    return text
-  }
+/** Whole numbers from 1 on, with commas. */
+export const counts = (text: string): number[] => text.split(',').map((n) => count(1)(n))
 
 /** `a,b` and repeated options add up. */
 export const list = (text: string, previous: unknown): string[] => [

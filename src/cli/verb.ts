@@ -16,6 +16,8 @@ export type Io = {
   document(value: unknown): void
   /** On standard error, when it is a terminal. */
   readonly progress: Progress
+  /** A line there, likewise. */
+  note(text: string): void
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   /** Styles for text on standard output; plain where it is no terminal. */

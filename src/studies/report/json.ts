@@ -1,6 +1,7 @@
-// The report's JSON twin, and the document that `strata check --json` prints.
+// The report's JSON twin, and the documents that `check` and `compare` print under `--json`.
 
 import type { CheckResult } from '../check-result.ts'
+import type { CompareResult } from '../compare.ts'
 
 /** JSON has no NaN, infinities or big integers: they are written as strings. */
 export const jsonText = (value: unknown): string =>
@@ -67,4 +68,18 @@ export const checkDocument = (result: CheckResult): CheckDocument => ({
     },
   })),
   report: result.report,
+})
+
+export const compareDocument = ({ labels, values, ...rest }: CompareResult) => ({
+  ...rest,
+  labels: labels && { total: labels.total, disagree: labels.disagree },
+  values: {
+    maxAbs: values.maxAbs,
+    maxRel: values.maxRel,
+    maxUlp: values.maxUlp,
+    snrDb: values.snrDb,
+    elements: values.elements,
+    equal: values.equal,
+    beyond: values.beyond,
+  },
 })

@@ -19,15 +19,11 @@ FOLDER = sys.argv[1]
 
 
 class Refused(Exception):
-    """What the user has to know, in one line. `kind` is the error that worker.ts throws."""
-
-    def __init__(self, message, kind="input"):
-        super().__init__(message)
-        self.kind = kind
+    """What the user has to know, in one line."""
 
 
 def untrusted(what):
-    return Refused(f"{what}, which could run any code. Use --trust if you trust where the file comes from", "trust")
+    return Refused(f"{what}, which could run any code. Use --trust if you trust where the file comes from")
 
 
 # --- tensors ---------------------------------------------------------------------------------------------------------
@@ -381,13 +377,12 @@ class Keras:
     """.h5 and .keras, in the Keras that wrote them: 3, or 2 as tf_keras."""
 
     def __init__(self, path, options):
-        tf = quiet_tensorflow(options)
-        self.tf = tf
         config, version = self.read_config(path)
         unsafe = unsafe_config(config)
         trust = bool(options.get("trust"))
         if unsafe and not trust:
             raise untrusted(f"{path}: holds {', '.join(unsafe)}")
+        self.tf = tf = quiet_tensorflow(options)
         import keras
 
         libraries = [keras]
@@ -667,12 +662,8 @@ def main():
                     count += 1
                     write_tensor(f"out{count}.npy", r)
                     reply["outputs"].append(f"out{count}.npy")
-        except Refused as e:
-            reply = {"error": str(e), "kind": e.kind}
-        except MemoryError:
-            reply = {"error": "not enough memory", "kind": "input"}
         except Exception as e:
-            reply = {"error": one_line(e), "kind": "failed"}
+            reply = {"error": str(e) if isinstance(e, Refused) else one_line(e)}
         replies.write(json.dumps(reply) + "\n")
 
 

@@ -37,7 +37,7 @@ export type BenchRow = {
   /** Median processor time of a run, all threads. */
   readonly cpuMs: number | null
   readonly runs: number
-  /** 2 · multiply-accumulates of the model's direct form / median. */
+  /** 2 · multiply-accumulates of the model's direct form / median by the clock in use. */
   readonly gflops: number | null
   /** Of the measured peak of the processor at this many threads; above 1 only where an algorithm saves products. */
   readonly share: number | null

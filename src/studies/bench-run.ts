@@ -351,7 +351,7 @@ function rowOf(
   const { facts } = opened
   const timed = r.failed === undefined && judged?.verdict !== 'different' && r.wall.length > 0
   const medianMs = timed ? median(r.wall) : null
-  const gflops = medianMs !== null && macs > 0 ? (2 * macs) / medianMs / 1e6 : null
+  const gflops = timed && macs > 0 ? (2 * macs) / median(x.clock === 'cpu' ? r.cpu : r.wall) / 1e6 : null
   const roof = x.peaks.find((p) => p.threads === threads)
   return {
     model,

@@ -55,7 +55,7 @@ function groupMarkdown(group: BenchGroup, result: BenchResult): string[] {
       r.different ? significant(r.ratio, 3) : `${significant(r.ratio, 3)} (no sure difference)`,
       `${significant(r.low, 3)} to ${significant(r.high, 3)}`,
     ])
-    const by = result.clock === 'cpu' ? 'Ratios of processor time.' : ''
+    const by = result.clock === 'cpu' ? 'Ratios and GFLOP/s by processor time.' : ''
     parts.push(by + (by ? '\n\n' : '') + table(head, cells, ['slower']))
   }
   const profiles = timed.filter((r) => r.profile)

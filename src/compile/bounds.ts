@@ -65,7 +65,8 @@ export function checkLoops(kernel: Kernel): string[] {
       case 'const':
         return [Number(e.value), Number(e.value)]
       case 'var':
-        return ranges.get(e.name) ?? anything
+      case 'element':
+        return boundOf(e.name)
       case 'cast':
         return e.type === 'int32' ? range(e.arg) : anything
       case 'call': {
@@ -80,11 +81,22 @@ export function checkLoops(kernel: Kernel): string[] {
         return anything
     }
   }
-  // A name that is assigned later has no interval at all: a loop may come back to its first use.
+  // A name that is assigned takes the union of all its values: a first sweep finds it (what rests on another such name is
+  // unbounded), a second one uses it.
+  const unions = new Map<string, Interval>()
+  let sweep = 1
+  const names = new Set<string>()
   const assigned = new Set<string>()
   visitStatements(kernel.body, (x) => {
     if (x.kind === 'assign') assigned.add(x.name)
   })
+  const extend = (name: string, value: Expr): void => {
+    if (sweep === 2) return
+    const [a, b] = [unions.get(name), locals.get(name)?.type === 'int32' ? range(value) : anything]
+    unions.set(name, a ? [Math.min(a[0], b[0]), Math.max(a[1], b[1])] : b)
+  }
+  const boundOf = (name: string): Interval =>
+    assigned.has(name) ? (sweep === 2 ? unions.get(name)! : anything) : (ranges.get(name) ?? anything)
   let seen = new Set<Expr>()
   const expression = (e: Expr): void => {
     if (seen.has(e)) return
@@ -99,7 +111,8 @@ export function checkLoops(kernel: Kernel): string[] {
     for (const a of argumentsOf(e)) expression(a)
   }
   const declared = (name: string, t: LoopType): void => {
-    if (locals.has(name) && !ranges.has(name)) report(`${name} is declared twice`)
+    if (names.has(name)) report(`${name} is declared twice`)
+    names.add(name)
     locals.set(name, t)
   }
   const block = (body: readonly Statement[]): void => {
@@ -133,7 +146,8 @@ export function checkLoops(kernel: Kernel): string[] {
           report(`${s.name} is ${s.type.type}×${s.type.lanes}, its value ${t.type}×${t.lanes}`)
         declared(s.name, s.type)
         if (s.count !== undefined) arrays.set(s.name, s.count)
-        else ranges.set(s.name, s.type.type === 'int32' && !assigned.has(s.name) ? range(s.value) : anything)
+        if (assigned.has(s.name)) extend(s.name, s.value)
+        else ranges.set(s.name, s.type.type === 'int32' ? range(s.value) : anything)
         return
       }
       case 'assign': {
@@ -143,6 +157,7 @@ export function checkLoops(kernel: Kernel): string[] {
         if (!want) report(`no local ${s.name}`)
         else if (t && (t.type !== want.type || t.lanes !== want.lanes))
           report(`${s.name} is ${want.type}×${want.lanes}, assigned ${t.type}×${t.lanes}`)
+        extend(s.name, s.value)
         if (s.index) expression({ kind: 'element', name: s.name, index: s.index })
         return
       }
@@ -160,5 +175,11 @@ export function checkLoops(kernel: Kernel): string[] {
     }
   }
   block(kernel.body)
+  if (assigned.size > 0) {
+    problems.length = 0
+    names.clear()
+    sweep = 2
+    block(kernel.body)
+  }
   return problems
 }

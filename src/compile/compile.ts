@@ -1,0 +1,255 @@
+// Graph to loops. The graph must be static (ir/specialize); operators without a lowering of their own are decomposed first.
+
+import { BugError, UnsupportedError } from '../core/errors.ts'
+import { sizeOf } from '../core/tensor.ts'
+import type { Expr } from '../ir/scalar.ts'
+import { type Graph, isStatic, type Node, type ValueId } from '../ir/types.ts'
+import { ProgramBuilder, rowMajor } from './build.ts'
+import { applyFormula } from './formula.ts'
+import { fuse, type Group, isElementwise } from './fuse.ts'
+import { layouts } from './layout.ts'
+import type { Program } from './loops.ts'
+import { loweringOf } from './lower/index.ts'
+import { clearLoops } from './lower/linear.ts'
+import { copyLoops, type Epilogue, type Lowering, NoLowering } from './lower/lowering.ts'
+import { defaultSchedule, type Engine, type Extent, type Schedule } from './schedule.ts'
+import { broadcastTo, type View } from './view.ts'
+
+export type CompileOptions = {
+  readonly engine: Engine
+  /** Chooses schedules; the default is `defaultSchedule`. Keys are node names. */
+  readonly schedule?: (node: string, x: Extent) => Schedule
+}
+
+/** Compiles a static graph to a program. Throws UnsupportedError with everything that has no lowering. */
+export function compile(graph: Graph, options: CompileOptions): Program {
+  const compiler = new GraphCompiler(graph, options)
+  return compiler.run()
+}
+
+class GraphCompiler {
+  private readonly graph: Graph
+  private readonly options: CompileOptions
+  private readonly program = new ProgramBuilder()
+  private readonly views = new Map<ValueId, View>()
+  private readonly layout: ReturnType<typeof layouts>
+  private readonly gaps = new Map<string, { count: number; reason: string }>()
+  private readonly direct = new Map<ValueId, number>()
+
+  constructor(graph: Graph, options: CompileOptions) {
+    this.graph = graph
+    this.options = options
+    this.layout = layouts(graph)
+  }
+
+  run(): Program {
+    const { graph, program } = this
+    const inputs = graph.inputs.map((v) => {
+      const t = this.typeOf(v)
+      const id = program.buffer(graph.values[v]!.name, t.dtype, sizeOf(t.shape), 'input')
+      this.views.set(v, rowMajor(id, t.dtype, t.shape))
+      return id
+    })
+    const outputs = graph.outputs.map((v) => {
+      const t = this.typeOf(v)
+      const id = program.buffer(graph.values[v]!.name, t.dtype, sizeOf(t.shape), 'output')
+      // The first output of a value whose own order is row-major is made in place.
+      if (!this.views.has(v) && !this.direct.has(v) && this.isPlain(v)) this.direct.set(v, id)
+      return id
+    })
+    for (const g of fuse(graph)) this.group(g)
+    if (this.gaps.size > 0)
+      throw new UnsupportedError(
+        'compile',
+        [...this.gaps].map(([op, g]) => ({ op: `${op} (${g.reason})`, count: g.count })),
+      )
+    graph.outputs.forEach((v, i) => {
+      const view = this.view(v)
+      if (view.buffer === outputs[i]) return
+      const t = this.typeOf(v)
+      program.step([graph.values[v]!.name], 'output', (k) =>
+        copyLoops(k, view, rowMajor(outputs[i]!, t.dtype, t.shape)),
+      )
+    })
+    return program.finish(graph.name, inputs, outputs)
+  }
+
+  private typeOf(v: ValueId): { dtype: View['dtype']; shape: readonly number[] } {
+    const value = this.graph.values[v]!
+    if (value.type.kind !== 'tensor' || !isStatic(value.type.shape))
+      throw new UnsupportedError('compile', [
+        { op: `${value.name}: a value without a static shape`, count: 1 },
+      ])
+    return { dtype: value.type.dtype, shape: value.type.shape }
+  }
+
+  private isPlain(v: ValueId): boolean {
+    const l = this.layout[v]
+    return !l || (l.order.every((d, i) => d === i) && [...l.before, ...l.after].every((n) => n === 0))
+  }
+
+  private view(v: ValueId): View {
+    const known = this.views.get(v)
+    if (known) return known
+    const value = this.graph.values[v]!
+    if (!value.constant) throw new BugError(`compile: ${value.name} is used before it is made`)
+    const view = this.program.constant(value.constant, value.name)
+    this.views.set(v, view)
+    return view
+  }
+
+  /** Room for a value, in its layout; its border of zeros is written first. */
+  private allocate(v: ValueId): View {
+    const t = this.typeOf(v)
+    const name = this.graph.values[v]!.name
+    const out = this.direct.get(v)
+    if (out !== undefined) return rowMajor(out, t.dtype, t.shape)
+    const l = this.layout[v]
+    if (!l || t.shape.length === 0) return this.program.temp(name, t.dtype, t.shape)
+    const padded = t.shape.map((n, d) => n + l.before[d]! + l.after[d]!)
+    const strides = new Array<number>(t.shape.length).fill(0)
+    let n = 1
+    for (const d of [...l.order].reverse()) {
+      strides[d] = n
+      n *= padded[d]!
+    }
+    const buffer = this.program.buffer(name, t.dtype, n, 'temp')
+    const offset = l.before.reduce((o, b, d) => o + b * strides[d]!, 0)
+    const view: View = { buffer, dtype: t.dtype, shape: t.shape, strides, offset }
+    if (padded.some((p, d) => p !== t.shape[d])) {
+      this.program.borders.set(buffer, { offset, strides, before: l.before, after: l.after })
+      this.clearBorder(view, l.order, padded, l.before, name)
+    }
+    return view
+  }
+
+  /** Zeros around a value: for every padded dimension the slabs before and after it. */
+  private clearBorder(
+    v: View,
+    order: readonly number[],
+    padded: readonly number[],
+    before: readonly number[],
+    name: string,
+  ): void {
+    const slabs: View[] = []
+    const shape = [...padded]
+    let offset = 0
+    for (const d of order) {
+      const b = before[d]!
+      const a = padded[d]! - v.shape[d]! - b
+      for (const [start, count] of [
+        [0, b],
+        [padded[d]! - a, a],
+      ] as const) {
+        if (count === 0) continue
+        slabs.push({
+          ...v,
+          offset: offset + start * v.strides[d]!,
+          shape: order.map((o) => (o === d ? count : shape[o]!)),
+          strides: order.map((o) => v.strides[o]!),
+        })
+      }
+      // Later slabs stay inside this dimension's content: no corner is written twice.
+      offset += b * v.strides[d]!
+      shape[d] = v.shape[d]!
+    }
+    for (const s of slabs) this.program.step([name], 'border', (k) => clearLoops(k, s))
+  }
+
+  private group(g: Group): void {
+    const { graph } = this
+    const first = graph.nodes[g.nodes[0]!]!
+    const lower = loweringOf(first.op)
+    if (!lower || 'gap' in lower) {
+      this.refuse(first, lower ? lower.gap : 'no lowering')
+      return
+    }
+    const anchored = !isElementwise(first.op)
+    const fused = anchored ? g.nodes.slice(1) : g.nodes
+    try {
+      lower(
+        this.lowering(
+          first,
+          g,
+          fused.map((i) => graph.nodes[i]!),
+          anchored,
+        ),
+      )
+    } catch (e) {
+      if (!(e instanceof NoLowering)) throw e
+      this.refuse(first, e.message)
+    }
+  }
+
+  private refuse(n: Node, reason: string): void {
+    const g = this.gaps.get(n.op)
+    this.gaps.set(n.op, { count: (g?.count ?? 0) + 1, reason: g?.reason ?? reason })
+    // The results get room, so that all other gaps are found too.
+    for (const v of n.outputs) if (!this.views.has(v)) this.views.set(v, this.allocate(v))
+  }
+
+  /** The fused nodes as one expression of the anchor's value and the other operands. */
+  private epilogue(fused: readonly Node[], start: ValueId | undefined): Epilogue {
+    const values: ValueId[] = []
+    const inside = new Set<ValueId>(fused.flatMap((n) => n.outputs))
+    if (start !== undefined) inside.add(start)
+    for (const n of fused)
+      for (const v of n.inputs) if (v !== null && !inside.has(v) && !values.includes(v)) values.push(v)
+    const shape = fused.length ? this.typeOf(fused.at(-1)!.outputs[0]!).shape : []
+    return {
+      operands: values.map((v) => broadcastTo(this.view(v), shape)),
+      apply: (value, operands, lanes) => {
+        const at = new Map<ValueId, Expr>(values.map((v, i) => [v, operands[i]!]))
+        if (start !== undefined) at.set(start, value)
+        let result = value
+        for (const n of fused) {
+          const args = n.inputs.filter((v): v is ValueId => v !== null)
+          const from = this.typeOf(args.at(-1)!).dtype
+          const to = this.typeOf(n.outputs[0]!).dtype
+          result = applyFormula(
+            n.op,
+            n.attributes,
+            args.map((v) => at.get(v)!),
+            from,
+            to,
+            lanes,
+          )
+          at.set(n.outputs[0]!, result)
+        }
+        return result
+      },
+    }
+  }
+
+  private lowering(first: Node, g: Group, fused: readonly Node[], anchored: boolean): Lowering {
+    const { program, options, graph } = this
+    const names = [...new Set(g.nodes.map((i) => graph.nodes[i]!.name))]
+    const constants = first.inputs.map((v) => (v === null ? undefined : graph.values[v]!.constant))
+    const self = this
+    return {
+      op: first.op,
+      attributes: first.attributes,
+      program,
+      engine: options.engine,
+      get inputs() {
+        return first.inputs.map((v) => (v === null ? undefined : self.view(v)))
+      },
+      constants,
+      types: first.outputs.map((v) => this.typeOf(v)),
+      epilogue: this.epilogue(fused, anchored ? first.outputs[0]! : undefined),
+      output: (i) => {
+        const v = i === 0 ? g.root : first.outputs[i]!
+        const known = this.views.get(v)
+        if (known) return known
+        const made = this.allocate(v)
+        this.views.set(v, made)
+        return made
+      },
+      alias: (i, view) => {
+        this.views.set(first.outputs[i]!, view)
+      },
+      step: (name, write, macs) => program.step(names, name, write, macs),
+      schedule: (x) => options.schedule?.(first.name, x) ?? defaultSchedule(x, options.engine),
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// Memory order of every value. Convolutions and pooling want channels innermost, and their padding as a border of zeros around
+// their input, so that inner loops have no conditions; what lies between them follows. Values that must be row-major (graph outputs,
+// what no rule covers) are.
+
+import type { Graph, Node, ValueId } from '../ir/types.ts'
+import { isElementwise } from './fuse.ts'
+
+export type Layout = {
+  /** Dimensions from the outermost in memory to the innermost. */
+  readonly order: readonly number[]
+  /** Zeros before and after each dimension, by logical dimension. */
+  readonly before: readonly number[]
+  readonly after: readonly number[]
+}
+
+const shapeOf = (graph: Graph, v: ValueId): readonly number[] => {
+  const t = graph.values[v]!.type
+  return t.kind === 'tensor' ? ((t.shape ?? []) as readonly number[]) : []
+}
+const natural = (rank: number): number[] => Array.from({ length: rank }, (_, d) => d)
+const channelsInnermost = (rank: number): number[] =>
+  rank < 3 ? natural(rank) : [0, ...natural(rank).slice(2), 1]
+
+/** Operators over channels and pixels, by the attribute `layout`. */
+const spatial =
+  /^(conv\d|convTranspose|maxPool|averagePool|lpPool|batchNorm|instanceNorm|groupNorm|lrn|qlinearConv|convInteger)/
+const follows: ReadonlySet<string> = new Set([
+  'concat', 'slice', 'split', 'pad', 'identity', 'cast', 'resize', 'quantizeLinear', 'dequantizeLinear', 'reduceMean', 'reduceSum',
+  'reduceMax', 'expand', 'tile',
+]) // biome-ignore format: a table
+
+export function layouts(graph: Graph): (Layout | undefined)[] {
+  const order: (readonly number[] | undefined)[] = graph.values.map(() => undefined)
+  const orderOf = (v: ValueId): readonly number[] => order[v] ?? natural(shapeOf(graph, v).length)
+  for (const n of graph.nodes) {
+    for (const v of n.outputs) order[v] = orderFor(n, shapeOf(graph, v).length)
+  }
+  function orderFor(n: Node, rank: number): readonly number[] {
+    const first = n.inputs[0]
+    if (spatial.test(n.op))
+      return n.attributes.layout === 'channelsLast' ? natural(rank) : channelsInnermost(rank)
+    if (n.op === 'transpose' && first != null) {
+      const p = (n.attributes.permutation as readonly number[] | undefined) ?? natural(rank).reverse()
+      return orderOf(first).map((d) => p.indexOf(d))
+    }
+    if (isElementwise(n.op) || follows.has(n.op)) {
+      // The largest operand of the same rank leads.
+      let best: ValueId | undefined
+      for (const v of n.inputs) {
+        if (v === null || graph.values[v]!.constant || shapeOf(graph, v).length !== rank) continue
+        if (best === undefined || size(shapeOf(graph, v)) > size(shapeOf(graph, best))) best = v
+      }
+      if (best !== undefined) return orderOf(best)
+    }
+    return natural(rank)
+  }
+
+  const before: number[][] = graph.values.map((_, v) => shapeOf(graph, v).map(() => 0))
+  const after: number[][] = before.map((b) => [...b])
+  for (const n of graph.nodes) {
+    if (!/^conv\dd$/.test(n.op) || n.inputs[0] == null) continue
+    const v = n.inputs[0]
+    const pads = n.attributes.pads as readonly number[]
+    const rank = pads.length / 2
+    const start = n.attributes.layout === 'channelsLast' ? 1 : 2
+    for (let d = 0; d < rank; d++) {
+      before[v]![start + d] = Math.max(before[v]![start + d]!, pads[d]!)
+      after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]!)
+    }
+  }
+  return graph.values.map((_, v) => ({ order: orderOf(v), before: before[v]!, after: after[v]! }))
+}
+
+const size = (s: readonly number[]): number => s.reduce((a, b) => a * b, 1)

@@ -1,0 +1,274 @@
+// Sums of products: matrix products and convolutions of any rank, grouped or batched, are one loop nest: for every group, block of
+// rows, panel of columns and register tile, sum over the depth. Rows are pixels, columns filters. The right side is packed into
+// panels [group][panel][depth][columns], so that the innermost loop reads it in order.
+
+import { sizeOf } from '../../core/tensor.ts'
+import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
+import type { KernelBuilder } from '../build.ts'
+import { assign, declare, divided, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import { evenTiles, type Schedule } from '../schedule.ts'
+
+/** A matrix inside a buffer, its rows (and groups, and depth) counted over several dimensions. */
+export type Operand = {
+  readonly buffer: number
+  readonly offset: number
+  readonly groups: readonly number[]
+  readonly rows: readonly number[]
+}
+
+export type Contraction = {
+  readonly groups: readonly number[]
+  readonly rows: readonly number[]
+  readonly depth: readonly number[]
+  readonly columns: number
+  readonly left: Operand & { readonly depth: readonly number[] }
+  /** Packed panels; `groupStride` elements between groups, 0 where they share them. */
+  readonly right: { readonly buffer: number; readonly groups: readonly number[] }
+  /** Results and the epilogue's operands: strides of columns as well. */
+  readonly out: Operand & { readonly column: number }
+  readonly operands: readonly (Operand & { readonly column: number })[]
+  /** Finishes a vector of sums. */
+  finish(sum: Expr, operands: readonly Expr[], lanes: number): Expr
+}
+
+export type Panels = {
+  readonly full: number
+  readonly columns: number
+  readonly tail: number
+  readonly size: number
+}
+
+/** Panels of `columns` filters, then one tail of a multiple of the lanes. `size`: elements of a group, padded. */
+export function panelsOf(columns: number, depth: number, width: number, lanes: number): Panels {
+  const full = Math.floor(columns / width)
+  const tail = Math.ceil((columns % width) / lanes) * lanes
+  return { full, columns: width, tail, size: depth * (full * width + tail) }
+}
+
+/** Packs `at(depth, column)` of one group into `to` from `start`. Padding columns stay zero. */
+export function packPanels(
+  p: Panels,
+  depth: number,
+  columns: number,
+  at: (k: number, n: number) => number,
+  to: Float32Array,
+  start: number,
+): void {
+  for (let n = 0; n < columns; n++) {
+    const panel = Math.floor(n / p.columns)
+    const width = panel < p.full ? p.columns : p.tail
+    const base = start + panel * p.columns * depth + (n % p.columns)
+    for (let k = 0; k < depth; k++) to[base + k * width] = at(k, n)
+  }
+}
+
+/** Merges adjacent dimensions that every given list of strides walks as one. */
+function merge(
+  shape: readonly number[],
+  strides: readonly (readonly number[])[],
+): { shape: number[]; strides: number[][] } {
+  const out = { shape: [] as number[], strides: strides.map(() => [] as number[]) }
+  shape.forEach((n, d) => {
+    if (n === 1) return
+    const last = out.shape.length - 1
+    if (last >= 0 && strides.every((s, i) => out.strides[i]![last] === s[d]! * n)) {
+      out.shape[last]! *= n
+      strides.forEach((s, i) => {
+        out.strides[i]![last] = s[d]!
+      })
+    } else {
+      out.shape.push(n)
+      strides.forEach((s, i) => void out.strides[i]!.push(s[d]!))
+    }
+  })
+  if (out.shape.length === 0) {
+    out.shape.push(1)
+    for (const s of out.strides) s.push(0)
+  }
+  return out
+}
+
+/** Σ position(d) · stride(d) of a number counted over several dimensions. */
+function placeIn(i: Expr, shape: readonly number[], strides: readonly number[]): Expr {
+  let e: Expr = constant(0)
+  let rest = i
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const [q, r] = d === 0 ? [rest, rest] : divided(rest, shape[d]!)
+    if (strides[d] !== 0) e = plus(e, times(d === 0 ? rest : r, strides[d]!))
+    rest = q
+  }
+  return e
+}
+
+/** The loops of a contraction under a schedule. */
+export function contract(k: KernelBuilder, c: Contraction, s: Schedule, lanes: number): Statement[] {
+  const outs = [c.out, ...c.operands]
+  const rows = merge(c.rows, [c.left.rows, ...outs.map((o) => o.rows)])
+  const depth = merge(c.depth, [c.left.depth])
+  const total = sizeOf(c.rows)
+  const size = sizeOf(c.depth)
+  const groups = sizeOf(c.groups)
+  const tiles = evenTiles(total, s.rows)
+  const panels = panelsOf(c.columns, size, s.columns, lanes)
+  const panelCount = panels.full + (panels.tail ? 1 : 0)
+  if (total === 0 || groups === 0 || c.columns === 0) return []
+  // Blocks of tiles are the parallel range; with few tiles, panels are.
+  const block = Math.min(s.block, Math.max(1, Math.ceil(tiles.tiles / 8)))
+  const blocks = Math.ceil(tiles.tiles / block)
+  const splits = blocks * groups >= 8 ? 1 : Math.min(panelCount, Math.ceil(8 / (blocks * groups)))
+  const perSplit = Math.ceil(panelCount / splits)
+  const flat = rows.shape.length === 1
+
+  const body = (g: Expr, b: Expr, split: Expr): Statement[] => {
+    const [gl, gr, ...go] = [c.left.groups, c.right.groups, ...outs.map((o) => o.groups)].map((strides) =>
+      placeIn(g, c.groups, strides),
+    ) as [Expr, Expr, ...Expr[]]
+    const panel = (index: Expr, width: number): Statement[] => {
+      const firstTile = times(b, block)
+      const last = call('min', plus(firstTile, block), constant(tiles.tiles))
+      const at = (t: Expr): Statement[] => tile(t, tiles.size, times(t, tiles.size), index, width)
+      const lower = (t: Expr): Statement[] =>
+        tile(t, tiles.size - 1, plus(times(t, tiles.size - 1), tiles.count), index, width)
+      if (tiles.count === tiles.tiles) return loop(k.name('t'), firstTile, last, at)
+      return [
+        ...loop(k.name('t'), firstTile, call('min', last, constant(tiles.count)), at),
+        ...loop(k.name('t'), call('max', firstTile, constant(tiles.count)), last, lower),
+      ]
+    }
+    /** One register tile: `height` rows from row m, one panel. */
+    const tile = (_t: Expr, height: number, m: Expr, index: Expr, width: number): Statement[] => {
+      const vectors = width / lanes
+      const vector = { type: 'float32', lanes } as const
+      const [acc, weights, row, value] = ['acc', 'w', 'row', 'a'].map((n) => k.name(n)) as [
+        string,
+        string,
+        string,
+        string,
+      ]
+      const rowsOf = (n: number, write: (i: Expr) => Statement[]): Statement[] =>
+        loop(k.name('u'), 0, n, write, { mode: 'unrolled' })
+      // Where rows lie evenly, a row's place is a constant distance from the first.
+      const places: Statement[] = []
+      const rowPlace = (list: number): ((i: Expr) => Expr) => {
+        const strides = rows.strides[list]!
+        if (flat) return (i) => times(plus(m, i), strides[0]!)
+        const name = k.name(row)
+        places.push(declare(name, { type: 'int32', lanes: 1 }, constant(0), height))
+        places.push(...rowsOf(height, (i) => [assign(name, placeIn(plus(m, i), rows.shape, strides), i)]))
+        return (i) => element(name, i)
+      }
+      const leftRow = rowPlace(0)
+      const outRows = outs.map((_, i) => rowPlace(i + 1))
+      const panelStart = plus(gr, times(index, size * s.columns))
+      const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => [
+        declare(weights, vector, repeat(constant(0, 'float32'), lanes), vectors),
+        ...rowsOf(vectors, (v) => [
+          assign(
+            weights,
+            k.loadPlace(
+              c.right.buffer,
+              plus(plus(panelStart, times(depthIndex, width)), times(v, lanes)),
+              lanes,
+            ),
+            v,
+          ),
+        ]),
+        ...rowsOf(height, (i) => [
+          declare(
+            value,
+            vector,
+            repeat(
+              k.loadPlace(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset)),
+              lanes,
+            ),
+          ),
+          ...rowsOf(vectors, (v) => {
+            const slot = plus(times(i, vectors), v)
+            return [assign(acc, call('fma', variable(value), element(weights, v), element(acc, slot)), slot)]
+          }),
+        ]),
+      ]
+      const nest = (d: number, index: Expr, place: Expr): Statement[] =>
+        d === depth.shape.length
+          ? sum(index, place)
+          : loop(k.name('k'), 0, depth.shape[d]!, (i) =>
+              nest(
+                d + 1,
+                plus(times(index, depth.shape[d]!), i),
+                plus(place, times(i, depth.strides[0]![d]!)),
+              ),
+            )
+      const column = times(index, s.columns)
+      const results = (i: Expr): Statement[] => {
+        // All vectors of a row are finished, then stored side by side.
+        const placeOf = (o: number, v: number): Expr =>
+          plus(
+            plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset),
+            times(plus(column, v * lanes), outs[o]!.column),
+          )
+        const out: Statement[] = []
+        for (let v = 0; v < vectors; v++) {
+          const known =
+            width === panels.tail && index.kind === 'const'
+              ? c.columns - panels.full * s.columns - v * lanes
+              : lanes
+          const valid = Math.min(lanes, known)
+          const slot = plus(times(i, vectors), v)
+          if (valid === lanes && outs[0]!.column === 1 && outs.every((o) => o.column <= 1)) {
+            const loads = c.operands.map((o, j) =>
+              k.loadStrided(o.buffer, placeOf(j + 1, v), o.column, lanes),
+            )
+            out.push(k.storePlace(c.out.buffer, placeOf(0, v), c.finish(element(acc, slot), loads, lanes)))
+            continue
+          }
+          for (let lane = 0; lane < valid; lane++) {
+            const place = (o: number): Expr => plus(placeOf(o, v), lane * outs[o]!.column)
+            const loads = c.operands.map((o, j) => k.loadPlace(o.buffer, place(j + 1)))
+            const one: Expr =
+              lanes === 1 ? element(acc, slot) : { kind: 'lane', lane, arg: element(acc, slot) }
+            out.push(k.storePlace(c.out.buffer, place(0), c.finish(one, loads, 1)))
+          }
+        }
+        return out
+      }
+      return [
+        ...places,
+        declare(acc, vector, repeat(constant(0, 'float32'), lanes), height * vectors),
+        ...nest(0, constant(0), constant(0)),
+        ...rowsOf(height, results),
+      ]
+    }
+    const full = loop(
+      k.name('p'),
+      times(split, perSplit),
+      splits === 1 ? panels.full : call('min', plus(times(split, perSplit), perSplit), constant(panels.full)),
+      (p) => panel(p, s.columns),
+    )
+    if (!panels.tail) return full
+    const tail = panel(constant(panels.full), panels.tail)
+    if (splits === 1) return [...full, ...tail]
+    const owner = Math.floor(panels.full / perSplit)
+    return [...full, { kind: 'if', condition: call('eq', split, constant(owner)), body: tail, otherwise: [] }]
+  }
+  const range = groups * blocks * splits
+  if (range === 1) return body(constant(0), constant(0), constant(0))
+  return loop(
+    k.name('x'),
+    0,
+    range,
+    (x) => {
+      const [rest, split] = divided(x, splits)
+      const [g, b] = divided(rest, blocks)
+      const held = (hint: string, e: Expr, n: number): [Statement[], Expr] => {
+        if (n === 1) return [[], constant(0)]
+        const [s, v] = k.hold(hint, 'int32', 1, e)
+        return [[s], v]
+      }
+      const [s0, sv] = held('split', split, splits)
+      const [s1, bv] = held('block', b, blocks)
+      const [s2, gv] = held('group', g, groups)
+      return [...s0, ...s1, ...s2, ...body(gv, bv, sv)]
+    },
+    { mode: 'parallel' },
+  )
+}

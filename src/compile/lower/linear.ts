@@ -1,0 +1,454 @@
+// Matrix products and convolutions as contractions, and depthwise convolution as loops of its own.
+
+import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
+import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
+import type { KernelBuilder } from '../build.ts'
+import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import type { Schedule } from '../schedule.ts'
+import { broadcastTo, type Index, placeOf, type View } from '../view.ts'
+import { type Contraction, contract, packPanels, panelsOf } from './contract.ts'
+import { copyLoops, type Lower, type Lowering, NoLowering, orderFor } from './lowering.ts'
+
+const float = (k: Lowering): void => {
+  if (k.types[0]!.dtype !== 'float32') throw new NoLowering(`${k.op} of ${k.types[0]!.dtype}`)
+}
+
+/**
+ * Panels of a right side seen as [groups…, depth…, columns]: at compile time where its content is known, else by a step of their own.
+ * The strides of `right` say where (group, depth, column) lies.
+ */
+function packed(
+  x: Lowering,
+  right: {
+    readonly view: View
+    readonly tensor: Tensor | undefined
+    readonly groups: View
+    readonly depth: number
+    readonly columns: number
+  },
+  s: Schedule,
+): { buffer: number; groups: readonly number[] } {
+  const { depth, columns } = right
+  const p = panelsOf(columns, depth, s.columns, x.engine.lanes)
+  const groupShape = right.groups.shape.slice(0, -2)
+  // Groups that are broadcast share their panels.
+  const shape = groupShape.map((n, d) => (right.groups.strides[d] === 0 ? 1 : n))
+  const own = sizeOf(shape)
+  const strides = stridesOf(shape).map((n, d) => (shape[d] === 1 ? 0 : n * p.size))
+  const length = own * p.size
+  const v: View = { ...right.groups, shape: [...shape, depth, columns] }
+  if (right.tensor) {
+    const data = numbers(right.tensor)
+    const to = new Float32Array(length)
+    const [kd, nd] = [v.strides.at(-2)!, v.strides.at(-1)!]
+    const lead = stridesOf(shape)
+    for (let g = 0; g < own; g++) {
+      let base = v.offset
+      shape.forEach((n, d) => {
+        base += (Math.floor(g / lead[d]!) % n) * v.strides[d]!
+      })
+      packPanels(p, depth, columns, (k, n) => data[base + k * kd + n * nd]!, to, g * p.size)
+    }
+    return { buffer: x.program.buffer(`${x.op}.packed`, 'float32', length, 'constant', to), groups: strides }
+  }
+  const temp = x.program.buffer(`${x.op}.packed`, 'float32', length, 'temp')
+  x.step('pack', (k) => packLoops(k, v, temp, p, strides, shape))
+  return { buffer: temp, groups: strides }
+}
+
+function packLoops(
+  k: KernelBuilder,
+  from: View,
+  to: number,
+  p: ReturnType<typeof panelsOf>,
+  strides: readonly number[],
+  shape: readonly number[],
+): Statement[] {
+  const [depth, columns] = from.shape.slice(-2) as [number, number]
+  return k.nest([...shape, depth], 1, (index) => {
+    const lead = index.slice(0, -1)
+    const d = index.at(-1)!
+    let base: Expr = constant(0)
+    lead.forEach((i, n) => {
+      base = plus(base, times(i, strides[n]!))
+    })
+    const put = (panel: Index, width: number, valid: number): Statement[] => {
+      const start = plus(plus(base, times(panel, p.columns * depth)), times(d, width))
+      const column = times(panel, p.columns)
+      return [
+        ...loop(k.name('j'), 0, valid, (j) => [
+          k.storePlace(to, plus(start, j), k.load(from, [...lead, d, plus(column, j)])),
+        ]),
+        ...loop(k.name('j'), valid, width, (j) => [k.storePlace(to, plus(start, j), constant(0, 'float32'))]),
+      ]
+    }
+    return [
+      ...loop(k.name('p'), 0, p.full, (i) => put(i, p.columns, p.columns)),
+      ...(p.tail ? put(p.full, p.tail, columns - p.full * p.columns) : []),
+    ]
+  })
+}
+
+export const matMul: Lower = (x) => {
+  float(x)
+  const [a, b] = x.inputs as [View, View]
+  const left = a.shape.length === 1 ? { ...a, shape: [1, ...a.shape], strides: [0, ...a.strides] } : a
+  const right = b.shape.length === 1 ? { ...b, shape: [...b.shape, 1], strides: [...b.strides, 0] } : b
+  const [m, depth, columns] = [left.shape.at(-2)!, left.shape.at(-1)!, right.shape.at(-1)!]
+  const out = x.output(0)
+  const lead = out.shape.slice(
+    0,
+    out.shape.length - (a.shape.length > 1 ? 1 : 0) - (b.shape.length > 1 ? 1 : 0),
+  )
+  const l = broadcastTo(left, [...lead, m, depth])
+  const r = broadcastTo(right, [...lead, depth, columns])
+  // A result as [lead…, m, columns], whatever dimensions the operands lacked.
+  const full = (v: View): View => {
+    const shape = [...lead, m, columns]
+    const at = lead.length
+    const strides = [
+      ...v.strides.slice(0, at),
+      a.shape.length > 1 ? v.strides[at]! : 0,
+      b.shape.length > 1 ? v.strides.at(-1)! : 0,
+    ]
+    return { ...v, shape, strides }
+  }
+  // Where the right side is shared by all leading dimensions, they are rows too.
+  const shared = lead.every((_, d) => r.strides[d] === 0)
+  const n = lead.length
+  const split = (v: View): { groups: number[]; rows: number[] } =>
+    shared
+      ? { groups: [], rows: v.strides.slice(0, n + 1) }
+      : { groups: v.strides.slice(0, n), rows: [v.strides[n]!] }
+  const s = x.schedule({ rows: (shared ? sizeOf(lead) : 1) * m, depth, columns, winograd: false })
+  const groups = shared ? [] : lead
+  const panels = packed(
+    x,
+    {
+      view: right,
+      tensor: x.constants[1],
+      groups: shared ? { ...r, shape: r.shape.slice(n), strides: r.strides.slice(n) } : r,
+      depth,
+      columns,
+    },
+    s,
+  )
+  const result = full(out)
+  contraction(x, s, {
+    groups,
+    rows: shared ? [...lead, m] : [m],
+    depth: [depth],
+    columns,
+    left: { buffer: l.buffer, offset: l.offset, ...split(l), depth: [l.strides.at(-1)!] },
+    right: panels,
+    out: { buffer: out.buffer, offset: out.offset, ...split(result), column: result.strides.at(-1)! },
+    operands: x.epilogue.operands.map((o) => {
+      const v = full(o)
+      return { buffer: o.buffer, offset: o.offset, ...split(v), column: v.strides.at(-1)! }
+    }),
+    finish: (sum, operands, lanes) => x.epilogue.apply(sum, operands, lanes),
+  })
+}
+
+function contraction(x: Lowering, s: Schedule, c: Contraction): void {
+  const macs = sizeOf(c.groups) * sizeOf(c.rows) * sizeOf(c.depth) * c.columns
+  x.step(x.op, (k) => contract(k, c, s, x.engine.lanes), macs)
+}
+
+type Conv = {
+  readonly rank: number
+  readonly strides: readonly number[]
+  readonly pads: readonly number[]
+  readonly dilations: readonly number[]
+  readonly groups: number
+  readonly channel: number
+  readonly first: number
+}
+function convOf(x: Lowering): Conv {
+  const a = x.attributes
+  const pads = a.pads as readonly number[]
+  const last = a.layout === 'channelsLast'
+  const rank = pads.length / 2
+  return {
+    rank,
+    strides: a.strides as readonly number[],
+    pads,
+    dilations: a.dilations as readonly number[],
+    groups: a.groups as number,
+    channel: last ? rank + 1 : 1,
+    first: last ? 1 : 2,
+  }
+}
+
+/**
+ * The input seen with its padding: dimension d of the result starts `pads[d]` before the image. The border is the input's own where
+ * its buffer has one (layout.ts), else a padded copy is made.
+ */
+export function withBorder(x: Lowering, input: View, c: Conv, channelsInner: boolean): View {
+  const padded = [...input.shape]
+  let offset = input.offset
+  for (let d = 0; d < c.rank; d++) {
+    padded[c.first + d]! += c.pads[d]! + c.pads[d + c.rank]!
+    offset -= c.pads[d]! * input.strides[c.first + d]!
+  }
+  const none = c.pads.every((p) => p === 0)
+  const border = x.program.borders.get(input.buffer)
+  const fits =
+    none ||
+    (border !== undefined &&
+      input.offset === border.offset &&
+      c.pads.every((p, i) => {
+        const d = c.first + (i % c.rank)
+        return p <= (i < c.rank ? border.before : border.after)[d]! && input.strides[d] === border.strides[d]
+      }))
+  if (fits && (!channelsInner || input.strides[c.channel] === 1 || input.shape[c.channel] === 1))
+    return { ...input, shape: padded, offset }
+  // [batch, spatial…, channels] in memory.
+  const shape = [padded[0]!, ...padded.slice(c.first, c.first + c.rank), padded[c.channel]!]
+  const temp = x.program.temp(`${x.op}.padded`, input.dtype, shape)
+  const strides = padded.map((_, d) =>
+    d === 0 ? temp.strides[0]! : d === c.channel ? 1 : temp.strides[1 + d - c.first]!,
+  )
+  const whole: View = { ...temp, shape: padded, strides }
+  if (!none) x.step('clear', (k) => clearLoops(k, orderFor([whole])[0]!))
+  const inside = c.pads.slice(0, c.rank).reduce((o, p, d) => o + p * strides[c.first + d]!, 0)
+  x.step('pad', (k) => copyLoops(k, input, { ...whole, shape: input.shape, offset: inside }))
+  return whole
+}
+
+export function clearLoops(k: KernelBuilder, v: View): Statement[] {
+  return k.nest(v.shape, v.strides.at(-1) === 1 ? 4 : 1, (index, lanes) => [
+    k.store(v, index, repeat(constant(0, 'float32'), lanes)),
+  ])
+}
+
+export const conv: Lower = (x) => {
+  float(x)
+  const c = convOf(x)
+  const [input, filter, bias] = x.inputs as [View, View, View | undefined]
+  const [filters, perGroup] = filter.shape as [number, number]
+  const kernel = filter.shape.slice(2)
+  const channels = input.shape[c.channel]!
+  if (c.groups === channels && filters === channels && c.rank === 2 && c.groups > 1) {
+    depthwise(x, c)
+    return
+  }
+  const from = withBorder(x, input, c, false)
+  const out = x.output(0)
+  const spatial = out.shape.slice(c.first, c.first + c.rank)
+  const columns = filters / c.groups
+  const step = (v: View, d: number): number => v.strides[c.first + d]!
+  const s = x.schedule({
+    rows: out.shape[0]! * sizeOf(spatial),
+    depth: perGroup * sizeOf(kernel),
+    columns,
+    winograd:
+      c.rank === 2 &&
+      c.groups === 1 &&
+      String(kernel) === '3,3' &&
+      String(c.strides) === '1,1' &&
+      String(c.dilations) === '1,1',
+  })
+  // Filters as [group, (taps, channels), filter of the group].
+  const depth = perGroup * sizeOf(kernel)
+  const reordered = x.constants[1] ? reorder(x.constants[1], c.groups) : undefined
+  const temp = reordered
+    ? undefined
+    : x.program.temp(`${x.op}.filter`, 'float32', [c.groups, sizeOf(kernel), perGroup, columns])
+  if (temp)
+    x.step('filter', (k) =>
+      copyLoops(
+        k,
+        {
+          ...filter,
+          shape: [c.groups, sizeOf(kernel), perGroup, columns],
+          strides: [
+            filter.strides[0]! * columns,
+            filter.strides.at(-1)!,
+            filter.strides[1]!,
+            filter.strides[0]!,
+          ],
+        },
+        temp,
+      ),
+    )
+  const grouped = [c.groups, depth, columns]
+  const groupsView: View = {
+    ...filter,
+    buffer: temp?.buffer ?? filter.buffer,
+    offset: 0,
+    shape: grouped,
+    strides: stridesOf(grouped),
+  }
+  const panels = packed(x, { view: filter, tensor: reordered, groups: groupsView, depth, columns }, s)
+  const rows = (v: View): number[] => [v.strides[0]!, ...spatial.map((_, d) => step(v, d))]
+  const column = (v: View): number => v.strides[c.channel]!
+  const result = (v: View): Contraction['out'] => ({
+    buffer: v.buffer,
+    offset: v.offset,
+    groups: [columns * column(v)],
+    rows: rows(v),
+    column: column(v),
+  })
+  const biasView: View | undefined = bias && {
+    ...bias,
+    shape: out.shape,
+    strides: out.shape.map((_, d) => (d === c.channel ? bias.strides[0]! : 0)),
+  }
+  contraction(x, s, {
+    groups: [c.groups],
+    rows: [out.shape[0]!, ...spatial],
+    depth: [...kernel, perGroup],
+    columns,
+    left: {
+      buffer: from.buffer,
+      offset: from.offset,
+      groups: [perGroup * column(from)],
+      rows: [from.strides[0]!, ...spatial.map((_, d) => step(from, d) * c.strides[d]!)],
+      depth: [...kernel.map((_, d) => step(from, d) * c.dilations[d]!), column(from)],
+    },
+    right: panels,
+    out: result(out),
+    operands: [...(biasView ? [biasView] : []), ...x.epilogue.operands].map(result),
+    finish: (sum, operands, lanes) =>
+      biasView
+        ? x.epilogue.apply(call('add', sum, operands[0]!), operands.slice(1), lanes)
+        : x.epilogue.apply(sum, operands, lanes),
+  })
+}
+
+/** Filters [O, I, taps…] as [group, taps, I, O of the group]. */
+function reorder(w: Tensor, groups: number): Tensor {
+  const [o, i] = w.shape as [number, number]
+  const taps = sizeOf(w.shape.slice(2))
+  const columns = o / groups
+  const data = new Float32Array(w.data.length)
+  const from = numbers(w)
+  let at = 0
+  for (let g = 0; g < groups; g++)
+    for (let t = 0; t < taps; t++)
+      for (let c = 0; c < i; c++)
+        for (let f = 0; f < columns; f++) data[at++] = from[((g * columns + f) * i + c) * taps + t]!
+  return { dtype: 'float32', shape: [groups, taps, i, columns], data }
+}
+
+/** One filter a channel: vectors run along the channels, a tile of pixels of one row shares the taps' weights. */
+function depthwise(x: Lowering, c: Conv): void {
+  const [input, filter, bias] = x.inputs as [View, View, View | undefined]
+  const from = withBorder(x, input, c, true)
+  const out = x.output(0)
+  const [kh, kw] = filter.shape.slice(2) as [number, number]
+  const channels = input.shape[c.channel]!
+  const { lanes } = x.engine
+  const [sy, sx] = c.strides as [number, number]
+  const [dy, dx] = c.dilations as [number, number]
+  // Weights as [tap, channel].
+  const weights = (() => {
+    const w = x.constants[1]
+    if (w) {
+      const data = new Float32Array(w.data.length)
+      const values = numbers(w)
+      for (let t = 0; t < kh * kw; t++)
+        for (let ch = 0; ch < channels; ch++) data[t * channels + ch] = values[ch * kh * kw + t]!
+      return x.program.constant({ dtype: 'float32', shape: [kh * kw, channels], data }, `${x.op}.weights`)
+    }
+    const temp = x.program.temp(`${x.op}.weights`, 'float32', [kh * kw, channels])
+    x.step('filter', (k) =>
+      copyLoops(
+        k,
+        { ...filter, shape: [kh * kw, channels], strides: [filter.strides.at(-1)!, filter.strides[0]!] },
+        temp,
+      ),
+    )
+    return temp
+  })()
+  const [oh, ow] = out.shape.slice(c.first, c.first + 2) as [number, number]
+  const biasView: View | undefined = bias && {
+    ...bias,
+    shape: out.shape,
+    strides: out.shape.map((_, d) => (d === c.channel ? bias.strides[0]! : 0)),
+  }
+  const operands = [...(biasView ? [biasView] : []), ...x.epilogue.operands]
+  const at = (v: View, n: Index, y: Index, xx: Index, ch: Index): Expr => {
+    const index = new Array<Index>(4)
+    index[0] = n
+    index[c.first] = y
+    index[c.first + 1] = xx
+    index[c.channel] = ch
+    return placeOf(v, index)
+  }
+  const width = Math.min(4, ow)
+  const contiguous =
+    [out, ...operands].every((v) => v.strides[c.channel]! <= 1) && out.strides[c.channel] === 1
+  const step = contiguous ? lanes : 1
+  const fullWidth = step === 1 ? 0 : Math.floor(channels / step) * step
+  x.step(
+    'depthwise',
+    (k) => {
+      const tile = (n: Expr, y: Expr, x0: Expr, pixels: number, ch: Expr, vector: number): Statement[] => {
+        const type = { type: 'float32', lanes: vector } as const
+        const [acc, w, row] = [k.name('acc'), k.name('w'), k.name('row')]
+        const span = (pixels - 1) * sx + 1
+        const out1: Statement[] = [declare(acc, type, repeat(constant(0, 'float32'), vector), pixels)]
+        for (let ky = 0; ky < kh; ky++) {
+          const line = plus(times(y, sy), ky * dy)
+          const value = (px: number): Expr =>
+            k.loadPlace(from.buffer, at(from, n, line, plus(times(x0, sx), px), ch), vector)
+          // Neighbouring taps share inputs: each is loaded once a row.
+          const held = new Map<number, Expr>()
+          for (let kx = 0; kx < kw; kx++) {
+            for (let p = 0; p < pixels; p++) {
+              const px = p * sx + kx * dx
+              if (held.has(px) || (dx !== 1 && px < 0) || span < 0) continue
+              const name = `${row}_${ky}_${px}`
+              out1.push(declare(name, type, value(px)))
+              held.set(px, variable(name))
+            }
+            const wn = `${w}_${ky}_${kx}`
+            out1.push(
+              declare(wn, type, k.loadPlace(weights.buffer, plus(ch, (ky * kw + kx) * channels), vector)),
+            )
+            for (let p = 0; p < pixels; p++)
+              out1.push(
+                assign(acc, call('fma', held.get(p * sx + kx * dx)!, variable(wn), element(acc, p)), p),
+              )
+          }
+        }
+        for (let p = 0; p < pixels; p++) {
+          const loads = operands.map((o) =>
+            k.loadStrided(o.buffer, at(o, n, y, plus(x0, p), ch), o.strides[c.channel]!, vector),
+          )
+          const sum = biasView ? call('add', element(acc, p), loads.shift()!) : element(acc, p)
+          out1.push(
+            k.storePlace(out.buffer, at(out, n, y, plus(x0, p), ch), x.epilogue.apply(sum, loads, vector)),
+          )
+        }
+        return out1
+      }
+      const row = (n: Expr, y: Expr, x0: Expr, pixels: number): Statement[] => [
+        ...(step > 1
+          ? loop(k.name('c'), 0, fullWidth, (ch) => tile(n, y, x0, pixels, ch, step), { step })
+          : []),
+        ...loop(k.name('c'), fullWidth, channels, (ch) => tile(n, y, x0, pixels, ch, 1)),
+      ]
+      const full = Math.floor(ow / width) * width
+      return loop(
+        k.name('y'),
+        0,
+        out.shape[0]! * oh,
+        (ny) => {
+          const [n, y] =
+            out.shape[0] === 1
+              ? [constant(0), ny]
+              : [call('div', ny, constant(oh)), call('rem', ny, constant(oh))]
+          return [
+            ...loop(k.name('x'), 0, full, (x0) => row(n, y, x0, width), { step: width }),
+            ...(full < ow ? row(n, y, constant(full), ow - full) : []),
+          ]
+        },
+        { mode: 'parallel' },
+      )
+    },
+    sizeOf(out.shape) * kh * kw,
+  )
+}

@@ -1,0 +1,65 @@
+// A schedule: every choice of a kernel's code as plain JSON, so that it can be searched, stored and replayed. The defaults here are
+// measured: the best tile differs between engines by a factor of three.
+
+/** What a kernel's code is for. `lanes`: float32 values to a vector. */
+export type Engine = {
+  readonly name: 'wasm-safe' | 'wasm-fast' | 'c-avx512' | 'c-avx2' | 'c-neon' | 'c-scalar'
+  readonly lanes: number
+  /** Rows and columns of the register tile. */
+  readonly tile: readonly [rows: number, columns: number]
+}
+
+export const engines: Readonly<Record<Engine['name'], Engine>> = {
+  // V8 spills beyond 16 live vectors; 6×8 keeps 12 sums, 2 columns and a row.
+  'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8] },
+  // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
+  'wasm-fast': { name: 'wasm-fast', lanes: 4, tile: [6, 16] },
+  'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32] },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16] },
+  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16] },
+  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4] },
+}
+
+export type ConvAlgorithm = 'direct' | 'im2col' | 'spatialPack' | 'winograd2' | 'winograd4'
+
+/** Of a convolution or matrix product. */
+export type Schedule = {
+  readonly algorithm: ConvAlgorithm
+  /** Rows (pixels) and columns (filters) of the register tile. */
+  readonly rows: number
+  readonly columns: number
+  /** Tiles that share one pass over the packed weights: their activations should stay in the second-level cache. */
+  readonly block: number
+  /** Innermost reduction steps written out in one iteration. */
+  readonly unroll: number
+}
+
+/** The size of what a schedule is for: rows × depth times depth × columns. */
+export type Extent = {
+  readonly rows: number
+  readonly depth: number
+  readonly columns: number
+  /** Of a convolution that Winograd's algorithm could run: 3×3, stride 1. */
+  readonly winograd: boolean
+}
+
+/** Activations of one block: half of a typical second-level cache, in float32 values. */
+const blockElements = 65536
+
+export function defaultSchedule(x: Extent, engine: Engine): Schedule {
+  const [rows, columns] = engine.tile
+  return {
+    algorithm: 'spatialPack',
+    rows,
+    columns,
+    block: Math.max(1, Math.floor(blockElements / (x.depth * rows))),
+    unroll: 1,
+  }
+}
+
+/** Sizes of register tiles that cover n rows evenly: `count` of `size`, the others one smaller. */
+export function evenTiles(n: number, most: number): { tiles: number; size: number; count: number } {
+  const tiles = Math.ceil(n / most)
+  const size = Math.ceil(n / tiles)
+  return { tiles, size, count: n - (size - 1) * tiles }
+}

@@ -1,0 +1,66 @@
+// Running an image on one thread: an instance over its memory, the steps called in order. Many short calls, because an engine only
+// moves to better code between calls. Runs in Node and browsers.
+
+import { bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
+import type { Header, Image, ImageStep, Port } from './image.ts'
+import { type WasmKernel, wasmImports } from './module.ts'
+
+export type Instance = {
+  readonly header: Header
+  readonly memory: WebAssembly.Memory
+  /** Runs part of a step's range. */
+  call(step: ImageStep, from: number, to: number): void
+}
+
+const pageBytes = 65536
+
+/** Memory for an image, constants in place. */
+export function imageMemory(image: Image): WebAssembly.Memory {
+  const { header } = image
+  const memory = new WebAssembly.Memory({
+    initial: header.pages,
+    ...(header.shared && { maximum: header.pages, shared: true }),
+  })
+  new Uint8Array(memory.buffer).set(image.constants, header.base)
+  return memory
+}
+
+export function instantiate(
+  header: Header,
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Instance {
+  const { exports } = new WebAssembly.Instance(module, wasmImports(memory))
+  const kernels: WasmKernel[] = []
+  for (const s of header.steps) kernels[s.kernel] ??= exports[`k${s.kernel}`] as WasmKernel
+  return {
+    header,
+    memory,
+    call: (s, from, to) => kernels[s.kernel]!(...s.addresses, from, to),
+  }
+}
+
+const view = (memory: WebAssembly.Memory, p: Port): TensorData =>
+  viewBytes(
+    p.dtype as 'float32',
+    new Uint8Array(memory.buffer, p.offset, p.length * bytesOf(p.dtype)),
+    p.length,
+  )
+
+export function writeInput(memory: WebAssembly.Memory, p: Port, data: TensorData): void {
+  ;(view(memory, p) as Float32Array).set(data as Float32Array)
+}
+
+/** A copy of an output. */
+export function readOutput(memory: WebAssembly.Memory, p: Port, length: number): TensorData {
+  const shared = view(memory, p) as Float32Array
+  const out = new (shared.constructor as Float32ArrayConstructor)(length)
+  out.set(shared.subarray(0, length))
+  return out
+}
+
+export function runSteps(instance: Instance): void {
+  for (const s of instance.header.steps) instance.call(s, s.range[0], s.range[1])
+}
+
+export const megabytes = (h: Header): number => (h.pages * pageBytes) / 2 ** 20

@@ -1,0 +1,104 @@
+// WebAssembly: our own compiler's code in this engine. `safe` is what every engine with SIMD runs; `fast` also pairs 128-bit vectors
+// to 256 bits (V8's revectorisation, off by default there) after a self-test on this machine.
+
+import { setFlagsFromString } from 'node:v8'
+import { compile } from '../compile/compile.ts'
+import { buildImage, decodeImage, encodeImage } from '../compile/render/wasm/image.ts'
+import { hasRelaxedSimd, hasSimd } from '../compile/render/wasm/module.ts'
+import { imageMemory, instantiate, readOutput, runSteps, writeInput } from '../compile/render/wasm/run.ts'
+import { engines } from '../compile/schedule.ts'
+import { BugError, InputError } from '../core/errors.ts'
+import { checkInputs } from '../ir/evaluate.ts'
+import { type Datum, isTensor } from '../ir/types.ts'
+import { revectorizeFlag } from './processor.ts'
+import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
+
+const optionsOf = (o: TargetOptions): { engine: 'safe' | 'fast'; threads: number } => {
+  const engine = o.engine ?? 'safe'
+  if (engine !== 'safe' && engine !== 'fast')
+    throw new InputError(`wasm: engine, expected safe or fast, got ${engine}`)
+  return { engine, threads: Number(o.threads ?? 1) }
+}
+
+/** Compiles with V8's best compiler at once, and with or without 256-bit pairs; flags are set back afterwards. */
+function compileModule(bytes: Uint8Array<ArrayBuffer>, fast: boolean): WebAssembly.Module {
+  const flags = ['--no-liftoff', '--no-wasm-lazy-compilation', ...(fast ? [revectorizeFlag] : [])]
+  for (const f of flags) setFlagsFromString(f)
+  try {
+    return new WebAssembly.Module(bytes)
+  } finally {
+    for (const f of flags)
+      setFlagsFromString(f.startsWith('--no-') ? f.replace('--no-', '--') : f.replace('--', '--no-'))
+  }
+}
+
+export const wasm: Target = {
+  name: 'wasm',
+  doc: 'WebAssembly made by the compiler of this package',
+  variants: [
+    { name: 'safe', options: { engine: 'safe' } },
+    { name: 'fast', options: { engine: 'fast' } },
+  ],
+  presence: async () =>
+    hasSimd()
+      ? { present: true, version: process.versions.v8 ?? '' }
+      : { present: false, reason: 'this engine has no WebAssembly SIMD' },
+  async compile(graph, options) {
+    const { engine, threads } = optionsOf(options)
+    const program = compile(graph, { engine: engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe'] })
+    const image = buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1 })
+    return { target: 'wasm', options, bytes: encodeImage(image), graph }
+  },
+  async load(artifact: Artifact): Promise<Executable> {
+    if (!artifact.bytes) throw new BugError('wasm: an artifact without bytes')
+    const { engine } = optionsOf(artifact.options)
+    const image = decodeImage(artifact.bytes)
+    const { header } = image
+    const memory = imageMemory(image)
+    const instance = instantiate(header, compileModule(image.module, engine === 'fast'), memory)
+    const { graph } = artifact
+    const put = (inputs: readonly Datum[]): void => {
+      checkInputs(graph, inputs)
+      header.inputs.forEach((p, i) => {
+        const t = inputs[i]!
+        if (!isTensor(t)) throw new InputError(`wasm: input ${p.name}: expected a tensor`)
+        writeInput(memory, p, t.data)
+      })
+    }
+    const take = (): Datum[] =>
+      graph.outputs.map((v, i) => {
+        const { type } = graph.values[v]!
+        if (type.kind !== 'tensor') throw new BugError('wasm: an output that is no tensor')
+        const shape = type.shape as readonly number[]
+        const length = shape.reduce((a, b) => a * b, 1)
+        return { dtype: type.dtype, shape, data: readOutput(memory, header.outputs[i]!, length) }
+      })
+    return {
+      facts: {
+        engine,
+        simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
+        threads: 1,
+        memoryBytes: memory.buffer.byteLength,
+        temporaryBytes: header.temporaries,
+      },
+      async run(inputs) {
+        put(inputs)
+        runSteps(instance)
+        return take()
+      },
+      async profile(inputs) {
+        put(inputs)
+        const times = new Map<string, NodeTime>()
+        for (const s of header.steps) {
+          const start = performance.now()
+          instance.call(s, s.range[0], s.range[1])
+          const node = s.nodes[0] ?? s.name
+          const ms = performance.now() - start + (times.get(node)?.ms ?? 0)
+          times.set(node, { node, ms, what: s.name })
+        }
+        return [...times.values()]
+      },
+      dispose: async () => {},
+    }
+  },
+}

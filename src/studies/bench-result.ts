@@ -72,6 +72,8 @@ export type BenchGroup = {
   readonly model: string
   readonly threads: number
   readonly macs: number
+  /** Of the products: whose peak the shares are of. */
+  readonly arithmetic: 'float32' | 'int8'
   readonly comparedWith: 'reference' | 'each other' | null
   /** Cores that others used, and share of time that other guests of the host took, while we measured; null where unknown. */
   readonly othersCores: number | null

@@ -3,7 +3,7 @@
 
 import { median, quantile } from '../core/statistics.ts'
 import { costOf } from '../ir/inspect.ts'
-import type { Datum } from '../ir/types.ts'
+import type { Datum, Graph } from '../ir/types.ts'
 import { compareTimings, measure, type Timing } from '../judges/timing.ts'
 import { type Child, ChildError, startChild } from '../targets/child.ts'
 import type { Peak } from '../targets/peak.ts'
@@ -16,6 +16,8 @@ import { type BenchGroup, type BenchRatio, type BenchRow, rowName } from './benc
 
 const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
 const childModule = new URL(`./bench-child${extension}`, import.meta.url)
+
+const settleMs = 10
 
 /** One subject in its process. */
 type Runner = {
@@ -58,6 +60,10 @@ export type Context = Required<
 
 const failureOf = (e: unknown): string => String(e instanceof Error ? e.message : e).split('\n')[0]!
 
+/** int8 where the graph quantises or multiplies integers. */
+export const arithmeticOf = (graph: Graph): BenchGroup['arithmetic'] =>
+  graph.nodes.some((n) => /quantize|integer|tflite/i.test(n.op)) ? 'int8' : 'float32'
+
 /** All subjects on one model at one number of threads. */
 export async function benchGroup(
   model: BenchModel,
@@ -98,7 +104,7 @@ export async function benchGroup(
       await judgeAgain(r, model, x)
       if (x.options.perNode) profiles.set(r, await ask(r.child, { op: 'profile' }, x))
     }
-    rows.push(...runners.map((r) => rowOf(r, model.name, threads, macs, profiles.get(r) ?? null, x)))
+    rows.push(...runners.map((r) => rowOf(r, model, threads, profiles.get(r) ?? null, x)))
     const whole = timings.filter(
       (_, i) => right[i]!.failed === undefined && right[i]!.judged!.verdict !== 'different',
     )
@@ -106,6 +112,7 @@ export async function benchGroup(
       model: model.name,
       threads,
       macs,
+      arithmetic: arithmeticOf(model.graph),
       comparedWith,
       othersCores: load.wall > 0 ? Math.max(0, load.others / load.wall) : null,
       stealShare: load.wall > 0 ? load.steal / load.wall : null,
@@ -296,6 +303,8 @@ async function timeInTurn(
       name: subjectName(r.subject),
       run: async () => {
         if (r.failed !== undefined) throw new Error(r.failed)
+        // Pools of threads spin for a while after a run; the one before must have come to rest.
+        await new Promise((resolve) => setTimeout(resolve, settleMs))
         const before = systemTimes()
         const own = process.cpuUsage()
         const began = performance.now()
@@ -341,20 +350,21 @@ async function judgeAgain(r: Runner, model: BenchModel, x: Context): Promise<voi
 
 function rowOf(
   r: Runner,
-  model: string,
+  model: BenchModel,
   threads: number,
-  macs: number,
   profile: readonly NodeTime[] | null,
   x: Context,
 ): BenchRow {
   const { opened, judged } = r
   const { facts } = opened
+  const { macs } = costOf(model.graph)
   const timed = r.failed === undefined && judged?.verdict !== 'different' && r.wall.length > 0
   const medianMs = timed ? median(r.wall) : null
   const gflops = timed && macs > 0 ? (2 * macs) / median(x.clock === 'cpu' ? r.cpu : r.wall) / 1e6 : null
-  const roof = x.peaks.find((p) => p.threads === threads)
+  const kind = arithmeticOf(model.graph)
+  const roof = x.peaks.find((p) => p.threads === threads && p.kind === kind)
   return {
-    model,
+    model: model.name,
     target: r.subject.target.name,
     variant: r.subject.variant,
     engine: String(facts.engine ?? r.subject.variant),

@@ -23,7 +23,7 @@ export function benchMarkdown(result: BenchResult): string {
   if (result.peaks.length > 0) {
     const said = result.peaks.map(
       (p) =>
-        `${p.engine} ${significant(p.gops, 3)} GFLOP/s (${p.threads} thread${p.threads > 1 ? 's' : ''}, ${p.how})`,
+        `${p.engine} ${significant(p.gops, 3)} ${p.kind === 'int8' ? 'GOP/s' : 'GFLOP/s'} (${p.threads} thread${p.threads > 1 ? 's' : ''}, ${p.how})`,
     )
     parts.push(`Measured peak: ${said.join('; ')}. Shares are of the first at as many threads.`)
   }

@@ -9,7 +9,7 @@ import { probeMachine } from '../targets/processor.ts'
 import { chooseTargets } from '../targets/registry.ts'
 import { type BenchModel, type BenchOptions, type BenchSubject, subjectName } from './bench-options.ts'
 import type { BenchGroup, BenchRatio, BenchResult, BenchRow } from './bench-result.ts'
-import { benchGroup, type Context } from './bench-run.ts'
+import { arithmeticOf, benchGroup, type Context } from './bench-run.ts'
 import { randomInputs } from './inputs.ts'
 import { openSource } from './models.ts'
 
@@ -33,11 +33,15 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
   const total = models.length * threads.length * (subjects.length + 3)
   let done = 0
   const peaks: Peak[] = []
+  const kinds = new Set(models.map((m) => arithmeticOf(m.graph)))
   for (const t of options.peaks === false ? [] : threads) {
-    options.progress?.(0, total, 'measuring the peak of the processor')
-    for (const engine of ['native', 'wasm-fast', 'wasm-safe'] as const) {
-      const peak = await measurePeak(engine, t)
-      if (!('absent' in peak)) peaks.push(peak)
+    for (const kind of kinds) {
+      for (const engine of ['native', 'wasm-fast', 'wasm-safe'] as const) {
+        signal?.throwIfAborted()
+        options.progress?.(0, total, 'measuring the peak of the processor')
+        const peak = await measurePeak(engine, t, kind)
+        if (!('absent' in peak)) peaks.push(peak)
+      }
     }
   }
   const context: Context = {

@@ -1,0 +1,61 @@
+// One cold process to its first answer. Arguments: what to run (`strata` or a peer's package), its file, the inputs' file, and the folder
+// that holds Strata's modules. Prints the outputs as soon as they are there, then what it took.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+type Runtime = {
+  Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => { data: Float32Array }
+  InferenceSession: {
+    create(
+      file: string | Uint8Array,
+      options: object,
+    ): Promise<{
+      inputNames: string[]
+      outputNames: string[]
+      run(feeds: object): Promise<Record<string, { data: Float32Array }>>
+    }>
+  }
+  env: { wasm: { numThreads: number } }
+}
+
+const [what, file, inputFile, folder, extension] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+]
+const input = JSON.parse(readFileSync(inputFile, 'utf8')) as { shape: number[]; data: number[] }
+const data = Float32Array.from(input.data)
+
+let output: Float32Array
+if (what === 'strata') {
+  const load = (name: string) => import(pathToFileURL(join(folder, 'targets', name + extension)).href)
+  const [{ readPacked }, { targets }] = await Promise.all([load('packed'), load('registry')])
+  const artifact = readPacked(file)
+  const target = targets.find((t: { name: string }) => t.name === artifact.target)
+  const executable = await target.load(artifact)
+  const [first] = await executable.run([{ dtype: 'float32', shape: input.shape, data }])
+  output = first.data
+} else {
+  const imported = await import(what)
+  const ort = (imported.default ?? imported) as Runtime
+  const web = what === 'onnxruntime-web'
+  if (web) ort.env.wasm.numThreads = 1
+  const session = await ort.InferenceSession.create(web ? readFileSync(file) : file, {
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: 1,
+    executionProviders: [web ? 'wasm' : 'cpu'],
+  })
+  const feeds = { [session.inputNames[0]!]: new ort.Tensor('float32', data, input.shape) }
+  output = (await session.run(feeds))[session.outputNames[0]!]!.data
+}
+const { user, system } = process.cpuUsage()
+const status = readFileSync('/proc/self/status', 'utf8')
+const peakBytes = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024
+process.stdout.write(JSON.stringify({ output: [...output], cpuMs: (user + system) / 1000, peakBytes }), () =>
+  // Pools of threads would keep the process.
+  process.exit(0),
+)

@@ -291,27 +291,35 @@ goldenTest('torchaudio: MelSpectrogram, decibels, both MFCC logarithms, and the 
   expect(compared).toBeGreaterThan(14)
 })
 
-goldenTest('resampling agrees to 1e-5 with torchaudio, SciPy and resampy', () => {
-  const x = samplesOf('speech16k_16.wav').slice(2000, 5000)
-  const methods: Record<string, Resampler> = {
-    'torchaudio default': 'torchaudio',
-    'torchaudio kaiser_best': 'torchaudio-kaiser',
-    'librosa resample_poly': 'scipy-poly',
-    'librosa fft': 'scipy-fft',
-    'librosa librosa_polyphase': 'scipy-poly',
-    'librosa librosa_fft': 'scipy-fft',
-    'librosa librosa_kaiser_best': 'kaiser_best',
-    'librosa librosa_kaiser_fast': 'kaiser_fast',
-  }
-  let count = 0
-  for (const folder of ['torchaudio', 'librosa']) {
-    for (const c of casesOf(folder, 'resample.npz')) {
-      const method = methods[`${folder} ${c.key.replace(/_\d+$/, '')}`]
-      if (!method) continue
-      count++
-      const got = resampleAudio(x, 16000, c.target as number, method)
-      expect(difference(got, arrays(folder, 'resample.npz').get(c.key)!.data), c.key).toBeLessThan(1e-5)
+goldenTest(
+  'resampling agrees to 1e-5 with torchaudio, SciPy and resampy, to 1e-4 with soxr but for its first samples',
+  () => {
+    const x = samplesOf('speech16k_16.wav').slice(2000, 5000)
+    const methods: Record<string, Resampler> = {
+      'torchaudio default': 'torchaudio',
+      'torchaudio kaiser_best': 'torchaudio-kaiser',
+      'librosa resample_poly': 'scipy-poly',
+      'librosa fft': 'scipy-fft',
+      'librosa librosa_polyphase': 'scipy-poly',
+      'librosa librosa_fft': 'scipy-fft',
+      'librosa librosa_kaiser_best': 'kaiser_best',
+      'librosa librosa_kaiser_fast': 'kaiser_fast',
+      'librosa librosa_soxr_hq': 'soxr_hq',
     }
-  }
-  expect(count).toBe(26)
-})
+    let count = 0
+    for (const folder of ['torchaudio', 'librosa']) {
+      for (const c of casesOf(folder, 'resample.npz')) {
+        const method = methods[`${folder} ${c.key.replace(/_\d+$/, '')}`]
+        if (!method) continue
+        count++
+        const got = resampleAudio(x, 16000, c.target as number, method)
+        const want = arrays(folder, 'resample.npz').get(c.key)!.data as Float64Array
+        const limit = method === 'soxr_hq' ? 1e-4 : 1e-5
+        const skipped = method === 'soxr_hq' ? 3 : 0
+        expect(difference(got.slice(skipped), want.slice(skipped)), c.key).toBeLessThan(limit)
+        expect(difference(got, want), c.key).toBeLessThan(method === 'soxr_hq' ? 3e-4 : 1e-5)
+      }
+    }
+    expect(count).toBe(29)
+  },
+)

@@ -1,7 +1,15 @@
 // The discrete Fourier transform of any length in float64: mixed radix over the factors of the length, so that the
 // lengths of audio libraries (400, 480, 3000) need no padding that would change the result.
 
-type Plan = { size: number; factors: number[]; cos: Float64Array; sin: Float64Array }
+type Plan = {
+  size: number
+  factors: number[]
+  cos: Float64Array
+  sin: Float64Array
+  /** Room for one butterfly; a recursion is done before its caller uses it. */
+  re: Float64Array
+  im: Float64Array
+}
 
 const plans = new Map<number, Plan>()
 
@@ -16,12 +24,15 @@ function planOf(size: number): Plan {
         break
       }
     }
+    const widest = factors.reduce((a, b) => Math.max(a, b), 1)
     const angle = (i: number): number => (2 * Math.PI * i) / size
     plan = {
       size,
       factors,
       cos: Float64Array.from({ length: size }, (_, i) => Math.cos(angle(i))),
       sin: Float64Array.from({ length: size }, (_, i) => Math.sin(angle(i))),
+      re: new Float64Array(widest),
+      im: new Float64Array(widest),
     }
     if (plans.size > 32) plans.clear()
     plans.set(size, plan)
@@ -62,8 +73,7 @@ function step(
     step(plan, x, out, from + r * stride, stride * radix, to + r * part, part, level + 1, sign)
   }
   const unit = plan.size / size
-  const re = new Float64Array(radix)
-  const im = new Float64Array(radix)
+  const { re, im } = plan
   for (let k = 0; k < part; k++) {
     for (let r = 0; r < radix; r++) {
       re[r] = out.re[to + r * part + k]!

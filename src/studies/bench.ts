@@ -78,11 +78,14 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
   return { machine, peaks, clock, confidence: context.confidence, rows, ratios, groups }
 }
 
-/** Subjects by the names that users write: `onnxruntime` is its first variant, its best; `onnxruntime:basic` that one. */
+/**
+ * Subjects by the names that users write: `onnxruntime:basic` is that variant. Of a plain `onnxruntime` the first variant, its best
+ * setting; of a plain `wasm` every engine, because engines are different machines.
+ */
 export function benchSubjects(names: readonly string[]): BenchSubject[] {
   return names.flatMap((name) => {
     const chosen = chooseTargets(name)
-    return name.includes(':') ? chosen : chosen.slice(0, 1)
+    return name.includes(':') || chosen.every((c) => 'engine' in c.options) ? chosen : chosen.slice(0, 1)
   })
 }
 

@@ -173,9 +173,18 @@ async function add(name: EnvironmentName, options: PeersAddOptions): Promise<voi
     const own =
       !uv && (await step(python, ['-m', 'pip', 'install', '--disable-pip-version-check', 'uv'])) === undefined
     const failed = uv
-      ? await step('uv', ['pip', 'install', '--python', python, ...packages])
+      ? await step('uv', ['pip', 'install', '--compile-bytecode', '--python', python, ...packages])
       : own
-        ? await step(python, ['-m', 'uv', 'pip', 'install', '--python', python, ...packages])
+        ? await step(python, [
+            '-m',
+            'uv',
+            'pip',
+            'install',
+            '--compile-bytecode',
+            '--python',
+            python,
+            ...packages,
+          ])
         : await step(python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...packages])
     if (failed) throw new InputError(`peers add ${name}: ${failed}. Run it again to go on where it stopped.`)
     writeFileSync(`${markerIn(folder)}.new`, planOf(name))

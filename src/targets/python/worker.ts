@@ -99,7 +99,7 @@ class Connection {
     this.runtime = runtime
     this.child = spawnGroup(python, [file, this.folder], {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, PYTHONUNBUFFERED: '1', PYTHONIOENCODING: 'utf-8', PYTHONDONTWRITEBYTECODE: '1' },
+      env: { ...process.env, PYTHONUNBUFFERED: '1', PYTHONIOENCODING: 'utf-8' },
     })
     const complain = (data: string): void => {
       this.complaints = (this.complaints + data).slice(-4000)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { measurePeak } from './peak.ts'
 import { peakModule } from './peak-module.ts'
-import { cpuInfo, probeMachine, sayMachine, wasmFeatures } from './processor.ts'
+import { cpuInfo, probeMachine, sayMachine, systemTimes, wasmFeatures } from './processor.ts'
 
 test('cpuinfo is read in the spelling of each architecture', () => {
   expect(cpuInfo('processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu sse4_1 avx fma avx2\n')).toEqual({
@@ -57,5 +57,15 @@ test('a peak is a rate of two threads or one line that says why there is none', 
       expect(peak.gops).toBeGreaterThan(0)
       expect(peak.how).not.toBe('')
     }
+  }
+})
+
+test('times of the whole system only grow, where the system tells them', () => {
+  const before = systemTimes()
+  const after = systemTimes()
+  if (before === null || after === null) expect(after).toBe(before)
+  else {
+    expect(after.busyMs).toBeGreaterThanOrEqual(before.busyMs)
+    expect(after.stealMs).toBeGreaterThanOrEqual(before.stealMs)
   }
 })

@@ -5,12 +5,67 @@ import { isElementwise } from '../fuse.ts'
 import { elementwise } from './elementwise.ts'
 import { conv, matMul } from './linear.ts'
 import type { Gap, Lower } from './lowering.ts'
+import {
+  concat,
+  depthToSpace,
+  expand,
+  gather,
+  gatherElements,
+  gatherND,
+  identity,
+  pad,
+  reshape,
+  reverse,
+  slice,
+  spaceToDepth,
+  split,
+  tile,
+  transpose,
+} from './movement.ts'
+import { reduce } from './reduce.ts'
+import { averagePool, lpPool, maxPool } from './window.ts'
 
 const rows: Partial<Record<OpName, Lower | Gap>> = {
   matMul,
   conv1d: conv,
   conv2d: conv,
   conv3d: conv,
+  maxPool1d: maxPool,
+  maxPool2d: maxPool,
+  maxPool3d: maxPool,
+  averagePool1d: averagePool,
+  averagePool2d: averagePool,
+  averagePool3d: averagePool,
+  lpPool1d: lpPool,
+  lpPool2d: lpPool,
+  lpPool3d: lpPool,
+  reduceSum: reduce('reduceSum'),
+  reduceMean: reduce('reduceMean'),
+  reduceMax: reduce('reduceMax'),
+  reduceMin: reduce('reduceMin'),
+  reduceProd: reduce('reduceProd'),
+  reduceL1: reduce('reduceL1'),
+  reduceL2: reduce('reduceL2'),
+  reduceSumSquare: reduce('reduceSumSquare'),
+  reduceLogSum: reduce('reduceLogSum'),
+  identity,
+  reshape,
+  flatten: reshape,
+  squeeze: reshape,
+  unsqueeze: reshape,
+  transpose,
+  expand,
+  reverse,
+  split,
+  slice,
+  concat,
+  pad,
+  tile,
+  spaceToDepth,
+  depthToSpace,
+  gather,
+  gatherElements,
+  gatherND,
 }
 
 export function loweringOf(op: string): Lower | Gap | undefined {

@@ -1,5 +1,6 @@
-// OpenCV's cv::resize (imgproc/src/resize.cpp). 8-bit LINEAR, CUBIC and LANCZOS4 in 11-bit fixed point, LINEAR_EXACT in
-// 8 fractional bits, AREA in float32; 16-bit and float images in float. Only AREA smooths when it shrinks.
+// OpenCV's cv::resize (imgproc/src/resize.cpp, held to 5.0). 8-bit LINEAR and LANCZOS4 in 11-bit fixed point,
+// LINEAR_EXACT in 8 fractional bits, CUBIC and AREA in float32; 16-bit and float images in float. Only AREA smooths when
+// it shrinks.
 
 import { BugError } from '../core/errors.ts'
 import { type Pixels, type Samples, samplesLike } from './pixels.ts'
@@ -61,7 +62,7 @@ export function resizeOpencv(p: Pixels, height: number, width: number, options: 
       // A shrink by exactly 2 in both directions becomes AREA.
       if (rows.scale === 2 && columns.scale === 2) return area(p, rows, columns)
       return bytes
-        ? linear8(p, linearTaps(rows), linearTaps(columns))
+        ? linear8(p, linearTaps(rows, true), linearTaps(columns))
         : floats(p, linearTaps(rows), linearTaps(columns))
     case 'area':
       if (rows.scale >= 1 && columns.scale >= 1) return area(p, rows, columns)
@@ -69,10 +70,11 @@ export function resizeOpencv(p: Pixels, height: number, width: number, options: 
         ? linear8(p, areaLinearTaps(rows), areaLinearTaps(columns))
         : floats(p, areaLinearTaps(rows), areaLinearTaps(columns))
     case 'cubic':
-    case 'lanczos4': {
-      const taps = method === 'cubic' ? cubicTaps : lanczosTaps
-      return bytes ? fixed8(p, taps(rows), taps(columns)) : floats(p, taps(rows), taps(columns))
-    }
+      return floats(p, cubicTaps(rows), cubicTaps(columns))
+    case 'lanczos4':
+      return bytes
+        ? fixed8(p, lanczosTaps(rows), lanczosTaps(columns))
+        : floats(p, lanczosTaps(rows), lanczosTaps(columns))
   }
 }
 
@@ -91,11 +93,12 @@ function nearestExactTaps(a: Axis): Taps {
 /** Source coordinate of the centre of output o, in float32. */
 const center = (a: Axis, o: number): number => Math.fround((o + 0.5) * a.scale - 0.5)
 
-function linearTaps(a: Axis): Taps {
+/** Beyond the edge columns weigh their edge pixel once; rows (`split`) weigh it in two parts, each rounded for itself. */
+function linearTaps(a: Axis, split = false): Taps {
   return makeTaps(a.output, 2, (o, put) => {
     const at = center(a, o)
     const low = Math.floor(at)
-    const part = low < 0 || low >= a.input - 1 ? 0 : Math.fround(at - low)
+    const part = !split && (low < 0 || low >= a.input - 1) ? 0 : Math.fround(at - low)
     put(clampTo(low, a.input), Math.fround(1 - part))
     put(clampTo(low + 1, a.input), part)
   })

@@ -7,7 +7,7 @@
 
 import { isFloat, unitRoundoff } from '../core/dtype.ts'
 import { rng } from '../core/rng.ts'
-import { numbers, type Tensor } from '../core/tensor.ts'
+import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
 import { numberOf } from '../ir/op.ts'
 import { boundFormula, forEachBroadcast } from '../ir/ops/elementwise.ts'
@@ -152,23 +152,17 @@ function sensitivity(
   for (let trial = 0; trial < 2; trial++) {
     const moved = inputs.map((t) =>
       isTensor(t) && isFloat(t.dtype)
-        ? {
-            dtype: 'float64' as const,
-            shape: t.shape,
-            data: Float64Array.from(numbers(t), (v) => v * (1 + step * (r.next() < 0.5 ? -1 : 1))),
-          }
-        : t,
-    )
-    const plain = inputs.map((t) =>
-      isTensor(t) && isFloat(t.dtype)
-        ? { dtype: 'float64' as const, shape: t.shape, data: Float64Array.from(numbers(t)) }
+        ? tensorOf(
+            t.dtype,
+            t.shape,
+            Float64Array.from(numbers(t), (v) => v * (1 + step * (r.next() < 0.5 ? -1 : 1))),
+          )
         : t,
     )
     const a = evaluateNode(node, moved)
-    const b = evaluateNode(node, plain)
     a.forEach((t, o) => {
       if (!isTensor(t) || !isFloat(t.dtype)) return
-      const [p, q] = [numbers(t), numbers(b[o] as Tensor)]
+      const [p, q] = [numbers(t), numbers(results[o] as Tensor)]
       for (let i = 0; i < p.length; i++) spread[o]![i] = Math.max(spread[o]![i]!, Math.abs(p[i]! - q[i]!))
     })
   }

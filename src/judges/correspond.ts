@@ -43,17 +43,6 @@ function quantized(t: Tensor, dtype: Tensor['dtype'], scale: number, zeroPoint: 
   )
 }
 
-/** A result as real numbers: dequantised where the model says how. */
-export function asReal(t: Tensor, value: Value | undefined): Tensor {
-  const q = value?.quantization
-  if (!q || !isInteger(t.dtype)) return t
-  return tensorOf(
-    'float32',
-    t.shape,
-    Array.from(numbers(t), (v) => (v - (q.zeroPoint[0] ?? 0)) * q.scale[0]!),
-  )
-}
-
 /**
  * For each output of a the output of b that stands for it, and how to lay it out: by position where the sizes fit, else the
  * closest of equal size.

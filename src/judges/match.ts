@@ -6,12 +6,14 @@
 // a later equal value settles, or a fault, which is settled when the next product (convolution, matrix product) of both
 // graphs is recognised by its weights. Names are never needed.
 
-import { isFloat } from '../core/dtype.ts'
+import { isFloat, isInteger } from '../core/dtype.ts'
 import { numbers, type Tensor } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
-import { type Datum, type Graph, isTensor, type Node, type ValueId } from '../ir/types.ts'
+import { type Datum, type Graph, isTensor, type Node, tensorType, type ValueId } from '../ir/types.ts'
 import { type Alignment, align, fingerprint, inLayoutOf } from './align.ts'
 import { boundNode } from './bounds.ts'
+import { asInput } from './correspond.ts'
+import { channelOrder, differences, realOf, weightsOf } from './differences.ts'
 
 /** A node of b (by index) and the node of a that makes the same value. */
 export type Pair = { readonly a: number; readonly b: number; readonly error: number }
@@ -29,8 +31,11 @@ export type Fault = {
   readonly magnitude: number
   /** What differs, in words: `strides [1, 1] against [2, 2]`, `weights scaled by 1.01`, … */
   readonly says: readonly string[]
-  /** 'preprocessing' where only what is done to the input before the first product differs. */
-  readonly kind: 'node' | 'preprocessing'
+  /**
+   * `preprocessing`: only what is done to the input before the first product differs. `quantization`: b holds the same weights
+   * in fewer bits, or integers where a has floats.
+   */
+  readonly kind: 'node' | 'preprocessing' | 'quantization'
 }
 
 export type Matching = {
@@ -41,21 +46,9 @@ export type Matching = {
   readonly unmatchedB: readonly number[]
 }
 
-const products: ReadonlySet<string> = new Set([
-  'conv1d', 'conv2d', 'conv3d', 'convTranspose1d', 'convTranspose2d', 'convTranspose3d', 'matMul', 'matMulInteger', 'convInteger',
-  'lstm', 'gru', 'rnn',
-]) // biome-ignore format: a list
-
-/** Whether a node is a product with constant weights: a landmark in both graphs. */
-const weightsOf = (g: Graph, n: Node): Tensor | null => {
-  if (!products.has(n.op) && !/conv|fullyConnected|matMul/i.test(n.op)) return null
-  let best: Tensor | null = null
-  for (const v of n.inputs) {
-    const c = v === null ? undefined : g.values[v]!.constant
-    if (c && c.dtype !== 'string' && (!best || c.data.length > best.data.length)) best = c
-  }
-  return best
-}
+/** Whether any of the nodes computes in integers what a float network computes in floats. */
+const integerRegion = (g: Graph, nodes: readonly number[]): boolean =>
+  nodes.some((i) => /^(tflite|qLinear|dynamicQuantize)|Integer$/.test(g.nodes[i]!.op))
 
 type Side = {
   readonly graph: Graph
@@ -132,6 +125,8 @@ export function matchGraphs(
     data: new Map(b.inputs.map((v, i) => [v, inputsB[i]!])),
     producer: new Map(),
   }
+  /** What a's values mean, dequantised. */
+  const realA = new Map<ValueId, Tensor>()
   const index = new Map<number, { value: ValueId; node: number; print: readonly number[] }[]>()
   a.nodes.forEach((n, i) => {
     const out = evaluateNode(
@@ -143,7 +138,9 @@ export function matchGraphs(
       sideA.producer.set(v, i)
       const t = out[k]
       if (!isTensor(t) || t.dtype === 'string') return
-      const print = fingerprint(t)
+      const real = realOf(t, a.values[v]!)
+      realA.set(v, real)
+      const print = fingerprint(real)
       index.set(print[0]!, [...(index.get(print[0]!) ?? []), { value: v, node: i, print }])
     })
   })
@@ -167,20 +164,32 @@ export function matchGraphs(
     if (a.inputs[i] !== undefined) same.set(v, a.inputs[i]!)
   })
 
-  const find = (t: Tensor): { value: ValueId; node: number; alignment: Alignment } | null => {
+  /** The value of a that b's value v, meaning t, equals; quantised values may be a step off. */
+  const find = (t: Tensor, v: ValueId): { value: ValueId; node: number; alignment: Alignment } | null => {
     const print = fingerprint(t)
-    const slack = options.equal * 4 * (print[2]! || 1)
+    const size = print[2]! || 1
+    const stepB = Math.max(0, ...(b.values[v]!.quantization?.scale ?? []))
     let best: { value: ValueId; node: number; alignment: Alignment } | null = null
     for (const c of index.get(print[0]!) ?? []) {
-      if (Math.abs(c.print[2]! - print[2]!) > slack || Math.abs(c.print[3]! - print[3]!) > 4 * slack) continue
-      const alignment = align(sideA.data.get(c.value) as Tensor, t, options.equal)
-      if (!alignment || alignment.error > options.equal) continue
+      const step = Math.max(stepB, ...(a.values[c.value]!.quantization?.scale ?? []))
+      const equal = Math.max(options.equal, (1.01 * step) / size)
+      const slack = equal * 4 * size
+      if (Math.abs(c.print[2]! - print[2]!) > slack || Math.abs(c.print[3]! - print[3]!) > slack) continue
+      const alignment = align(realA.get(c.value)!, t, equal)
+      if (!alignment || alignment.error > equal) continue
       // Equal values are common (a value and its reshape): the first not yet used.
       if (!best || (usedA.has(best.node) && !usedA.has(c.node)))
         best = { value: c.value, node: c.node, alignment }
       if (!usedA.has(c.node)) break
     }
     return best
+  }
+
+  /** b's value v goes on with a's numbers, in its own layout and type. */
+  const resync = (v: ValueId, like: Tensor, from: Tensor, alignment: Alignment): void => {
+    const value = b.values[v]!
+    const moved = inLayoutOf(from, like.shape, alignment)
+    sideB.data.set(v, asInput(moved, { ...value, type: tensorType(like.dtype, like.shape) }) ?? like)
   }
 
   /** The nodes behind `v` up to values that are settled. */
@@ -219,10 +228,11 @@ export function matchGraphs(
     const got = sideB.data.get(v)
     const want = sideA.data.get(w)
     if (!isTensor(got) || !isTensor(want)) return
-    const alignment = align(want, got, 0) ?? { permutation: [], error: 1 }
-    if (alignment.permutation.length === 0 && want.data.length !== got.data.length) return
-    const expected = alignment.permutation.length ? inLayoutOf(want, got.shape, alignment) : want
-    const [g, e] = [numbers(got), numbers(expected)]
+    const [realGot, realWant] = [realOf(got, b.values[v]!), realA.get(w) ?? want]
+    const alignment = align(realWant, realGot, 0)
+    if (!alignment) return
+    const expected = inLayoutOf(realWant, got.shape, alignment)
+    const [g, e] = [numbers(realGot), numbers(expected)]
     let [injected, magnitude] = [0, 0]
     for (let i = 0; i < g.length; i++) {
       injected = Math.max(injected, Math.abs(g[i]! - e[i]!))
@@ -250,11 +260,19 @@ export function matchGraphs(
     const reachesInput = nodesB.some((i) =>
       b.nodes[i]!.inputs.some((u) => u !== null && b.inputs.includes(u)),
     )
-    const firstProduct = !pairs.some((p) => weightsOf(b, b.nodes[p.b]!))
+    const firstProduct = !pairs.some((p) => weightsOf(b, b.nodes[p.b]!)) && faults.length === 0
     const channel = channelOrder(a, nodesA, b, nodesB)
-    if (channel) said.unshift({ node: channel.node, says: channel.says })
+    if (channel) said.unshift(channel)
+    const integer = integerRegion(b, nodesB) !== integerRegion(a, nodesA)
+    // Something stands before the first product on one side only.
+    const before = (g: Graph, nodes: readonly number[]): number =>
+      nodes.findIndex((i) => weightsOf(g, g.nodes[i]!) !== null)
+    const treated = before(b, nodesB) !== 0 || before(a, nodesA) !== 0
     const onlyInput =
-      reachesInput && firstProduct && (channel !== null || said.every((s) => !weightsOf(b, b.nodes[s.node]!)))
+      reachesInput &&
+      firstProduct &&
+      (channel !== null || (treated && said.every((x) => !weightsOf(b, b.nodes[x.node]!))))
+    const quantized = (integer || said.length > 0) && said.every((x) => x.coarser)
     faults.push({
       b: nodesB,
       a: nodesA,
@@ -263,10 +281,10 @@ export function matchGraphs(
       bound,
       magnitude,
       says: said.map((s) => s.says),
-      kind: onlyInput ? 'preprocessing' : 'node',
+      kind: onlyInput && !integer ? 'preprocessing' : quantized ? 'quantization' : 'node',
     })
     settle(v, w)
-    sideB.data.set(v, expected.dtype === got.dtype ? expected : got)
+    resync(v, got, realWant, alignment)
     for (const i of nodesB) for (const u of b.nodes[i]!.outputs) pending.delete(u)
   }
 
@@ -292,15 +310,14 @@ export function matchGraphs(
       sideB.data.set(v, out[k]!)
       const t = out[k]
       if (!isTensor(t) || t.dtype === 'string' || t.data.length === 0) return
-      const found = find(t)
+      const found = find(realOf(t, b.values[v]!), v)
       if (found && (isFloat(t.dtype) || t.data.length > 1)) {
         pairs.push({ a: found.node, b: i, error: found.alignment.error })
         usedA.add(found.node)
         const region = regionB(v)
         settle(v, found.value)
         for (const j of region) for (const u of b.nodes[j]!.outputs) pending.delete(u)
-        const resync = inLayoutOf(sideA.data.get(found.value) as Tensor, t.shape, found.alignment)
-        if (resync.dtype === t.dtype) sideB.data.set(v, resync)
+        resync(v, t, realA.get(found.value)!, found.alignment)
         return
       }
       if (n.inputs.some((u) => u !== null && !b.values[u]!.constant)) pending.add(v)
@@ -325,90 +342,4 @@ function counterpart(a: Graph, b: Graph, na: Node, nb: Node, k: number): ValueId
   const place = nb.inputs.slice(0, k).filter((v) => v !== null && !b.values[v]!.constant).length
   const flowing = na.inputs.filter((v): v is ValueId => v !== null && !a.values[v]!.constant)
   return flowing[place] ?? null
-}
-
-type Said = { readonly node: number; readonly says: string }
-
-/** What differs between two regions that should do the same: attributes and weights of nodes of the same operator. */
-function differences(a: Graph, nodesA: readonly number[], b: Graph, nodesB: readonly number[]): Said[] {
-  const out: Said[] = []
-  const free = [...nodesA]
-  for (const i of nodesB) {
-    const n = b.nodes[i]!
-    const at = free.findIndex((j) => a.nodes[j]!.op === n.op)
-    if (at < 0) continue
-    const m = a.nodes[free.splice(at, 1)[0]!]!
-    for (const [key, value] of Object.entries(n.attributes)) {
-      const other = m.attributes[key]
-      const plain = (v: unknown): string => (Array.isArray(v) ? `[${v.join(', ')}]` : String(v))
-      if (typeof value === 'object' && !Array.isArray(value)) continue
-      if (['layout', 'permutation', 'axis', 'axes'].includes(key)) continue
-      if (other !== undefined && plain(other) !== plain(value))
-        out.push({ node: i, says: `${n.op} ${key} ${plain(value)} against ${plain(other)}` })
-    }
-    n.inputs.forEach((v, k) => {
-      const w = m.inputs[k]
-      const [cb, ca] = [
-        v === null ? undefined : b.values[v]!.constant,
-        w == null ? undefined : a.values[w]!.constant,
-      ]
-      if (!ca || !cb || ca.dtype === 'string' || cb.dtype === 'string') return
-      const says = weightDifference(ca, cb)
-      if (says)
-        out.push({
-          node: i,
-          says: `${n.op} ${k === 1 ? 'weights' : k === 2 ? 'bias' : `input ${k}`} ${says}`,
-        })
-    })
-  }
-  return out
-}
-
-/** In words how weights b differ from a: scaled, partly changed, or another order; null where they are the same. */
-function weightDifference(a: Tensor, b: Tensor): string | null {
-  if (a.data.length !== b.data.length) return `of ${b.data.length} elements against ${a.data.length}`
-  const alignment = align(a, b, 1e-6)
-  if (!alignment || alignment.error <= 1e-6) return null
-  const [x, y] = [numbers(inLayoutOf(a, b.shape, alignment)), numbers(b)]
-  let [xx, xy, changed, top] = [0, 0, 0, 0]
-  for (let i = 0; i < x.length; i++) {
-    xx += x[i]! * x[i]!
-    xy += x[i]! * y[i]!
-    if (x[i] !== y[i]) changed++
-    top = Math.max(top, Math.abs(x[i]!))
-  }
-  const scale = xx > 0 ? xy / xx : 1
-  let rest = 0
-  for (let i = 0; i < x.length; i++) rest = Math.max(rest, Math.abs(y[i]! - scale * x[i]!))
-  if (Math.abs(scale - 1) > 1e-6 && rest <= 1e-3 * Math.abs(scale - 1) * top)
-    return `scaled by ${scale.toPrecision(4)}`
-  const [pa, pb] = [fingerprint(a), fingerprint(b)]
-  if (Math.abs(pa[2] - pb[2]) <= 1e-6 * pa[2] && Math.abs(pa[1] - pb[1]) <= 1e-6 * pa[2])
-    return 'in another order'
-  return `differ in ${changed} of ${x.length}`
-}
-
-/** Whether the first product's weights are a's with the input channels reversed (BGR for RGB). */
-function channelOrder(a: Graph, nodesA: readonly number[], b: Graph, nodesB: readonly number[]): Said | null {
-  for (const i of nodesB) {
-    const wb = weightsOf(b, b.nodes[i]!)
-    if (!wb || wb.shape.length < 3) continue
-    for (const j of nodesA) {
-      const wa = weightsOf(a, a.nodes[j]!)
-      if (!wa || wa.data.length !== wb.data.length || wa.shape[1] !== wb.shape[1] || (wa.shape[1] ?? 0) < 2)
-        continue
-      const channels = wa.shape[1]!
-      const inner = wa.shape.slice(2).reduce((p, d) => p * d, 1)
-      const [x, y] = [numbers(wa), numbers(wb)]
-      let reversed = true
-      for (let k = 0; k < x.length && reversed; k++) {
-        const c = Math.floor(k / inner) % channels
-        const mirror = k + (channels - 1 - 2 * c) * inner
-        if (Math.abs(x[mirror]! - y[k]!) > 1e-6 * (Math.abs(y[k]!) + 1e-6)) reversed = false
-      }
-      if (reversed && x.some((v, k) => v !== y[k]))
-        return { node: i, says: 'input channels in reversed order (BGR for RGB)' }
-    }
-  }
-  return null
 }

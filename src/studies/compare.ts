@@ -6,7 +6,8 @@ import type { Tensor } from '../core/tensor.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { type Datum, type Graph, isTensor, type Value, type ValueId } from '../ir/types.ts'
 import { propagatedBound } from '../judges/attribute.ts'
-import { asInput, asReal, laidOutLike, pairOutputs } from '../judges/correspond.ts'
+import { asInput, laidOutLike, pairOutputs } from '../judges/correspond.ts'
+import { realOf } from '../judges/differences.ts'
 import { type LabelVerdict, labelTally } from '../judges/labels.ts'
 import { type Fault, type Matching, matchGraphs } from '../judges/match.ts'
 import { type ValueVerdict, valueTally } from '../judges/values.ts'
@@ -112,7 +113,7 @@ export async function compare(
   for (const sample of samples) {
     const [x, y] = await Promise.all([a.run(sample), b.run(sampleFor(b, a, sample))])
     const real = (side: Side, d: readonly Datum[]): Datum[] =>
-      d.map((t, i) => (isTensor(t) ? asReal(t, side.outputs[i]) : t))
+      d.map((t, i) => (isTensor(t) && side.outputs[i] ? realOf(t, side.outputs[i]) : t))
     const [ra, rb] = [real(a, x), real(b, y)]
     const pairs = pairOutputs(ra, rb)
     if (pairs.length === 0)
@@ -142,10 +143,10 @@ export async function compare(
     }
   })
   const verdict = values.verdict === 'different' || faults.length > 0 ? 'different' : values.verdict
-  const blamed = faults[0]
+  const blamed = faults.find((f) => f.kind !== 'quantization') ?? faults[0]
   return {
     verdict,
-    says: says(verdict, blamed, faults.length),
+    says: says(verdict, faults),
     labels: scored ? labels.verdict() : null,
     values,
     bound,
@@ -160,15 +161,19 @@ export async function compare(
   }
 }
 
-function says(
-  verdict: CompareResult['verdict'],
-  fault: CompareResult['faults'][number] | undefined,
-  count: number,
-): string {
+function says(verdict: CompareResult['verdict'], faults: CompareResult['faults']): string {
   if (verdict === 'same') return 'Equal, bit for bit.'
   if (verdict === 'rounding') return 'Equal up to rounding.'
+  const fault = faults.find((f) => f.kind !== 'quantization') ?? faults[0]
   if (!fault) return 'The outputs differ by more than rounding explains.'
-  const more = count > 1 ? ` ${count - 1} more place${count > 2 ? 's' : ''} differ.` : ''
+  if (fault.kind === 'quantization') {
+    const to = [
+      ...new Set(faults.flatMap((f) => f.says.flatMap((x) => /rounded to (.*)$/.exec(x)?.slice(1) ?? []))),
+    ]
+    return `The second is a coarser form of the first${to.length ? ` (weights rounded to ${to.join(' and ')})` : ''}, in ${faults.length} place${faults.length > 1 ? 's' : ''}; nothing else differs.`
+  }
+  const others = faults.filter((f) => f !== fault && f.kind !== 'quantization').length
+  const more = others > 0 ? ` ${others} more place${others > 1 ? 's' : ''} differ.` : ''
   const what = fault.says.length ? `: ${fault.says.join('; ')}` : ''
   return fault.kind === 'preprocessing'
     ? `The input is treated differently before the first product (${fault.node})${what}.${more}`

@@ -267,7 +267,13 @@ class Context implements Surroundings {
     if (id === undefined) {
       const t = this.tensors[index]!
       const content = make(this.constant(index)!)
-      id = this.b.constant(content, t.name)
+      const q = t.quantization
+      // Filters come with their output channels in front, whatever the file's order.
+      id = this.b.constant(
+        content,
+        t.name,
+        q && { ...q, axis: Math.max(0, content.shape.indexOf(q.scale.length)) },
+      )
       this.forms.set(key, id)
     }
     return id

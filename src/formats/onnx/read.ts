@@ -171,7 +171,7 @@ class Reader {
   ): void {
     if (depth > depthLimit)
       throw new InputError(`${this.where}: functions or bodies nest more than ${depthLimit} deep`)
-    for (const node of nodes) {
+    for (const node of ordered(nodes, scope)) {
       if (++this.nodes > nodeLimit)
         throw new InputError(`${this.where}: more than ${nodeLimit} nodes after inlining`)
       const name = prefix + (node.name || node.output.find((o) => o) || node.opType)
@@ -292,6 +292,58 @@ class Reader {
       return id
     })
   }
+}
+
+/** Names that a node's bodies use and don't make themselves. */
+function usedOutside(node: NodeProto): string[] {
+  const out: string[] = []
+  for (const a of node.attribute) {
+    for (const g of a.g ? [a.g] : a.graphs) {
+      const own = new Set([...g.input, ...g.initializer].map((v) => v.name))
+      for (const n of g.node) for (const o of n.output) own.add(o)
+      const names = [
+        ...g.node.flatMap((n) => [...n.input, ...usedOutside(n)]),
+        ...g.output.map((v) => v.name),
+      ]
+      out.push(...names.filter((n) => !own.has(n)))
+    }
+  }
+  return out
+}
+
+/**
+ * Nodes in an order in which everything is made before it is used: the file's own where it is one (as the format demands, but
+ * converters append). What lies on a cycle comes last, where it is reported.
+ */
+function ordered(nodes: readonly NodeProto[], scope: Scope): readonly NodeProto[] {
+  const maker = new Map<string, number>()
+  nodes.forEach((n, i) => {
+    for (const o of n.output) if (o) maker.set(o, i)
+  })
+  const needs = nodes.map((n) =>
+    [...n.input, ...usedOutside(n)].flatMap((name) => {
+      const by = scope.values.has(name) ? undefined : maker.get(name)
+      return by === undefined ? [] : [by]
+    }),
+  )
+  if (needs.every((list, i) => list.every((by) => by < i))) return nodes
+  const out: NodeProto[] = []
+  const state = new Uint8Array(nodes.length)
+  for (let root = 0; root < nodes.length; root++) {
+    const stack = [root]
+    while (stack.length) {
+      const i = stack.at(-1)!
+      if (state[i] === 0) {
+        state[i] = 1
+        for (const by of needs[i]!) if (state[by] === 0) stack.push(by)
+      } else {
+        stack.pop()
+        if (state[i] === 1) out.push(nodes[i]!)
+        state[i] = 2
+      }
+    }
+  }
+  return out
 }
 
 const nameOf = (node: NodeProto): string =>

@@ -11,6 +11,7 @@ import { movement } from './movement.ts'
 import { normalize } from './normalize.ts'
 import { pooling } from './pooling.ts'
 import { products } from './products.ts'
+import { qlinear } from './qlinear.ts'
 import { quantized } from './quantized.ts'
 import { random } from './random.ts'
 import { recurrent } from './recurrent.ts'
@@ -37,6 +38,7 @@ export const ops = {
   ...recurrent,
   ...resize,
   ...quantized,
+  ...qlinear,
   ...control,
   ...sequence,
   ...loss,

@@ -4,6 +4,7 @@ import type { Row } from '../call.ts'
 import type { NodeProto } from '../schema/onnx_pb.ts'
 import { control } from './control.ts'
 import { elementwise } from './elementwise.ts'
+import { contributed, microsoft } from './microsoft.ts'
 import { others } from './others.ts'
 import { reduce } from './reduce.ts'
 import { shapes } from './shapes.ts'
@@ -16,12 +17,14 @@ const standard: Readonly<Record<string, Row>> = {
   ...reduce,
   ...control,
   ...others,
+  ...contributed,
 }
 
 /** Tables by operator set domain. */
 const domains: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   '': standard,
   'ai.onnx': standard,
+  'com.microsoft': microsoft,
 }
 
 export const rowFor = (node: NodeProto): Row | undefined => {

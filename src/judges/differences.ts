@@ -70,7 +70,14 @@ function paddingOf(g: Graph, nodes: readonly number[], n: Node): string {
 }
 
 /** Attributes that say how a format writes things down, not what is computed. */
-const spelling: ReadonlySet<string> = new Set(['layout', 'permutation', 'axis', 'axes'])
+const spelling: ReadonlySet<string> = new Set([
+  'layout',
+  'permutation',
+  'axis',
+  'axes',
+  'keepDims',
+  'noopWithEmptyAxes',
+])
 
 /** What differs between two regions that should do the same: attributes and weights of nodes of the same operator. */
 export function differences(

@@ -6,7 +6,7 @@
 // a later equal value settles, or a fault, which is settled when the next product (convolution, matrix product) of both
 // graphs is recognised by its weights. Names are never needed.
 
-import { isFloat, isInteger } from '../core/dtype.ts'
+import { isFloat } from '../core/dtype.ts'
 import { numbers, type Tensor } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
 import { type Datum, type Graph, isTensor, type Node, tensorType, type ValueId } from '../ir/types.ts'

@@ -18,6 +18,8 @@ export type InputHints = {
   model?: string
   /** The quantisation of the input, where the format has it. */
   quantization?: { scale: number; zeroPoint: number }
+  /** The data is sound, so that an input that could be a picture is a spectrogram. */
+  sound?: boolean
   /** The network itself begins by scaling its input (a Rescaling layer, a division by 255). */
   scalesInput?: boolean
 }
@@ -26,6 +28,7 @@ export type Guess = { preprocessing: Preprocessing; reason: string }
 
 /** A guess, with its reason as a sentence. */
 export function guessPreprocessing(h: InputHints): Guess {
+  if (h.sound) return guessSound(h)
   const image = imageForm(h.shape)
   if (!image) {
     const reason = `the input ${h.inputName} [${h.shape.join(', ')}] is not a picture: the data is taken as it is`
@@ -91,4 +94,49 @@ function castSteps(h: InputHints): Step[] {
   if (h.dtype === 'float32' || h.dtype === 'string' || h.dtype === 'uint8') return []
   if (h.dtype === 'int8' && h.quantization) return [{ do: 'quantize', dtype: 'int8', ...h.quantization }]
   return [{ do: 'cast', dtype: h.dtype }]
+}
+
+/** Speech networks nearly always hear 16 kHz. */
+const RATE = 16000
+
+/** Samples themselves, or features [frames, bins] with 1s around them: the layouts of keyword spotting. */
+function guessSound(h: InputHints): Guess {
+  const sides = h.shape.slice(1).filter((d) => d !== 1)
+  const listen: Step[] = [{ do: 'mono' }, { do: 'resample', rate: RATE, method: 'soxr_hq' }]
+  const shape: Step = { do: 'shape', to: h.shape.map((d, i) => (d > 0 ? d : i === 0 ? 1 : -1)) }
+  const done = (name: string, steps: Step[], why: string): Guess => ({
+    preprocessing: { name: `${name} (a guess)`, steps: [...steps, ...castSteps(h)] },
+    reason: `a guess: the data is sound, and ${h.inputName} [${h.shape.join(', ')}] ${why}`,
+  })
+  const open = h.shape.slice(1).filter((d) => d < 0).length
+  if (sides.length === 1 && (sides[0]! < 0 || sides[0]! >= 4000)) {
+    const cut: Step[] = sides[0]! > 0 ? [{ do: 'length', samples: sides[0]! }] : []
+    return done('samples', [...listen, ...cut, shape], 'takes samples, most often at 16 kHz')
+  }
+  if (sides.length === 2 && open <= 1) {
+    const [frames, bins] = sides as [number, number]
+    // 98 to 101 frames a second are 10 ms steps; 49 are the 30 and 20 ms of Speech Commands.
+    const short = frames >= 96 && frames <= 101
+    const window = short ? 400 : 480
+    const hop = short ? 160 : 320
+    const cut: Step[] = frames > 0 ? [{ do: 'length', samples: window + (frames - 1) * hop }] : []
+    const cepstra = bins > 0 && bins <= 20
+    const features: Step = cepstra
+      ? { do: 'features', convention: 'speech-commands', kind: 'mfcc', window, hop, coefficients: bins }
+      : {
+          do: 'features',
+          convention: 'tensorflow',
+          kind: 'log-mel',
+          window,
+          hop,
+          ...(bins > 0 ? { mels: bins } : {}),
+        }
+    const what = cepstra ? `${bins} cepstral coefficients` : `${bins > 0 ? bins : 40} mel bands`
+    return done(
+      cepstra ? 'mfcc' : 'log-mel',
+      [...listen, ...cut, features, shape],
+      `has the form of ${what} a frame, as TensorFlow's keyword spotting makes them`,
+    )
+  }
+  return done('none', [], 'has no form that is known: the samples are taken as they are')
 }

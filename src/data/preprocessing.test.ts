@@ -270,3 +270,22 @@ test('a guess follows type, layout, origin and name, and gives its reason', () =
     zeroPoint: -1,
   })
 })
+
+test('for sound a guess gives samples, cepstra or mel bands of the right shape', () => {
+  const guess = (shape: number[]) =>
+    guessPreprocessing({ inputName: 'audio', shape, dtype: 'float32', sound: true })
+  for (const shape of [
+    [1, 16000],
+    [1, 1, 8000],
+    [1, 49, 10, 1],
+    [1, 98, 40],
+    [1, 1, 101, 64],
+  ]) {
+    const { preprocessing, reason } = guess(shape)
+    expect(applyPreprocessing(preprocessing, file('ulaw8k.wav')).shape, reason).toEqual(shape)
+    expect(reason).toMatch(/^a guess: the data is sound/)
+  }
+  expect(guess([-1, 49, 10, 1]).preprocessing.name).toBe('mfcc (a guess)')
+  expect(guess([1, 49, 40, 1]).preprocessing.name).toBe('log-mel (a guess)')
+  expect(guess([1, 3, 224, 224]).preprocessing.steps).toEqual([])
+})

@@ -17,6 +17,7 @@ import { isPng } from '../data/png.ts'
 import { describePreprocessing, type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts'
 import { preset } from '../data/presets.ts'
 import { applyPreprocessing } from '../data/steps.ts'
+import { isWav } from '../data/wav.ts'
 import type { Model } from '../formats/open.ts'
 import { specialize } from '../ir/specialize.ts'
 import { type Graph, isStatic, type TensorType, type Value } from '../ir/types.ts'
@@ -164,6 +165,7 @@ function preprocessingFor(
     dtype: dtype as DType,
     format: model.format,
     model: model.name,
+    sound: sample.kind === 'sound' || (sample.kind === 'file' && isWav(sample.bytes)),
     ...(q && { quantization: { scale: q.scale[0]!, zeroPoint: q.zeroPoint[0] ?? 0 } }),
   })
   return { preprocessing, says: `${reason}. ${describePreprocessing(preprocessing)}` }

@@ -13,7 +13,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
   // V8 spills beyond 16 live vectors; 6×8 keeps 12 sums, 2 columns and a row.
   'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8] },
   // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
-  'wasm-fast': { name: 'wasm-fast', lanes: 4, tile: [6, 16] },
+  'wasm-fast': { name: 'wasm-fast', lanes: 8, tile: [6, 16] },
   'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32] },
   'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16] },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16] },

@@ -10,7 +10,7 @@ export const elementwise: Lower = (x) => {
   const operands = x.epilogue.operands.map((v) => broadcastTo(v, out.shape))
   const [to, ...from] = orderFor([out, ...operands])
   const strided = to!.strides.at(-1) !== 1 && to!.shape.at(-1) !== 1
-  const lanes = strided || ![to!, ...from].every((v) => vectorizes(v.dtype)) ? 1 : 4
+  const lanes = strided || ![to!, ...from].every((v) => vectorizes(v.dtype)) ? 1 : x.engine.lanes
   x.step(x.op, (k) =>
     k.nest(to!.shape, lanes, (index, width) => [
       k.store(

@@ -74,8 +74,9 @@ export function reduceTo(x: Lowering, f: Fold, input: View, gone: ReadonlySet<nu
   const across = from.strides.at(-1) === 1 && to.strides.at(-1) === 1 && from.shape.at(-1)! >= 4
   const along = !across && inner.strides.at(-1) === 1 && inner.shape.at(-1)! >= 8
   const vector = vectorizes(out.dtype) && !exact && out.dtype !== 'bool'
-  const lanesOuter = vector && across ? 4 : 1
-  const lanesInner = vector && along ? 4 : 1
+  const { lanes: most } = x.engine
+  const lanesOuter = vector && across ? most : 1
+  const lanesInner = vector && along ? most : 1
   x.step(x.op, (k) =>
     k.nest(to.shape, lanesOuter, (index, width) => {
       const lanes = Math.max(width, lanesInner)
@@ -97,10 +98,10 @@ export function reduceTo(x: Lowering, f: Fold, input: View, gone: ReadonlySet<nu
         const n = inner.shape[d]!
         if (lanesInner === 1 || width > 1)
           return loop(k.name('r'), 0, n, (i) => [add(value([...rest, i], width), acc)])
-        const full = Math.floor(n / 4)
+        const full = Math.floor(n / most)
         return [
-          ...loop(k.name('r'), 0, full, (i) => [add(value([...rest, times(i, 4)], 4), acc)]),
-          ...loop(k.name('r'), full * 4, n, (i) => [add(value([...rest, i], 1), `${acc}_tail`)]),
+          ...loop(k.name('r'), 0, full, (i) => [add(value([...rest, times(i, most)], most), acc)]),
+          ...loop(k.name('r'), full * most, n, (i) => [add(value([...rest, i], 1), `${acc}_tail`)]),
         ]
       }
       const split = lanesInner > 1 && width === 1
@@ -111,7 +112,11 @@ export function reduceTo(x: Lowering, f: Fold, input: View, gone: ReadonlySet<nu
         result = call(f.fn, { kind: 'across', fn: f.fn, arg: variable(acc) }, variable(`${acc}_tail`))
       if (f.finish) result = f.finish(result, repeat(typedConstant(count, work), width))
       return [
-        declare(acc, { type, lanes: split ? 4 : lanes === 1 ? 1 : width }, repeat(start, split ? 4 : width)),
+        declare(
+          acc,
+          { type, lanes: split ? most : lanes === 1 ? 1 : width },
+          repeat(start, split ? most : width),
+        ),
         ...(split ? [declare(`${acc}_tail`, { type, lanes: 1 }, start)] : []),
         ...(count === 0 ? [] : nest(0, [])),
         k.store(to, index, exact ? cast(out.dtype, result) : rounded(result, out.dtype)),

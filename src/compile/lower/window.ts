@@ -85,7 +85,7 @@ function fold(
     (k) =>
       k.nest(
         order.map((d) => out.shape[d]!),
-        vector ? 4 : 1,
+        vector ? x.engine.lanes : 1,
         (at, lanes) => {
           const index = out.shape.map((_, d) => at[order.indexOf(d)]!)
           const c = (v: number): Expr => repeat(typedConstant(v, out.dtype), lanes)

@@ -5,6 +5,7 @@ import { onNumbers, scalarArity } from '../../../ir/scalar.ts'
 import { composeFunctions } from '../../compose.ts'
 import { expand } from '../../expand.ts'
 import type { Kernel } from '../../loops.ts'
+import { splitVectors } from '../../split.ts'
 import { emitKernel } from './emit.ts'
 import { encodeModule, f64, type Import } from './encoder.ts'
 
@@ -21,7 +22,7 @@ export function renderWasm(
     return imports.push({ module: 'math', name: fn, type: { parameters, results: [f64] } }) - 1
   }
   const functions = kernels.map((k, i) => ({
-    ...emitKernel(expand(composeFunctions(k)), { relaxed: options.relaxed, host }),
+    ...emitKernel(splitVectors(expand(composeFunctions(k)), 4), { relaxed: options.relaxed, host }),
     name: `k${i}`,
   }))
   return encodeModule(imports, functions, options)

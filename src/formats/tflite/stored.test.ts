@@ -106,19 +106,16 @@ describe.skipIf(files.length === 0)('stored files (STRATA_ASSETS)', () => {
     })
   }
 
-  // There are no answers of the reference kernels (they lack ELU). The optimised ones round some convolutions differently, by
-  // one integer each: five such convolutions, and two exponentials behind them, carry that to a few steps of the outputs.
+  // There are no answers of the reference kernels here (they lack ELU), and the optimised ones round some convolutions
+  // otherwise, by one integer each (read.test.ts holds every operator of this file to that); exponentials carry it further.
   for (const m of files.filter((f) => f.network === 'odds' && f.file.includes('int8'))) {
-    test(`odds/${m.file} stays within a few integer steps of the optimised kernels`, () => {
+    test(`odds/${m.file} lies no farther from the optimised kernels than the runtime's default does`, () => {
       const graph = readTflite(readFileSync(storedPath(m)), { where: m.file })
-      const steps = graph.outputs.map((v) => {
-        const node = graph.nodes.find((n) => n.outputs.includes(v))!
-        return (node.attributes.scales as readonly number[])[0]!
-      })
+      expect(verify(graph)).toEqual([])
       run(graph, m).forEach((got, o) => {
-        const { max, count } = distance(got, numbers(storedAnswers(m, 'blt')![o]!))
-        expect(max / steps[o]!).toBeLessThan(7.01)
-        expect(count / got.length).toBeLessThan(0.5)
+        const optimised = numbers(storedAnswers(m, 'blt')![o]!)
+        const own = distance(numbers(storedAnswers(m)![o]!), optimised)
+        expect(distance(got, optimised).max).toBeLessThanOrEqual(own.max)
       })
     })
   }

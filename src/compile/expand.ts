@@ -4,7 +4,16 @@
 
 import { BugError } from '../core/errors.ts'
 import { argumentsOf, constant, type Expr, mapArguments, variable } from '../ir/scalar.ts'
-import { declare, type Kernel, type LoopType, plus, type Statement, times, typeOf } from './loops.ts'
+import {
+  declare,
+  type Kernel,
+  type LoopType,
+  plus,
+  type Statement,
+  times,
+  typeOf,
+  visitStatements,
+} from './loops.ts'
 
 const indexValue = (e: Expr): number | undefined =>
   e.kind === 'const' && !e.type ? Number(e.value) : undefined
@@ -108,7 +117,7 @@ export function expand(kernel: Kernel): Kernel {
       }
     }
   }
-  return shareExpressions({ ...kernel, body: block(kernel.body) })
+  return shareExpressions({ ...kernel, body: assignOnce(block(kernel.body)) })
 }
 
 function declaredIn(body: readonly Statement[]): string[] {
@@ -121,6 +130,53 @@ function declaredIn(body: readonly Statement[]): string[] {
           ? [...declaredIn(s.body), ...declaredIn(s.otherwise)]
           : [],
   )
+}
+
+/** A local whose one assignment follows its declaration in the same block, unread between, is declared there instead. */
+function assignOnce(body: readonly Statement[]): readonly Statement[] {
+  const assignments = new Map<string, number>()
+  visitStatements(body, (s) => {
+    if (s.kind === 'assign') assignments.set(s.name, (assignments.get(s.name) ?? 0) + 1)
+  })
+  const block = (list: readonly Statement[]): Statement[] => {
+    const declared = new Map<string, number>()
+    const gone = new Set<number>()
+    const out = list.map((s, i): Statement => {
+      if (s.kind === 'assign' && declared.has(s.name)) {
+        const at = declared.get(s.name)!
+        declared.delete(s.name)
+        if (readsIn(s.value).has(s.name)) return s
+        gone.add(at)
+        return { ...(list[at] as Extract<Statement, { kind: 'let' }>), value: s.value }
+      }
+      // Anything that reads a name keeps its first value.
+      visitStatements([s], (x) => {
+        for (const name of readsOf(x)) declared.delete(name)
+      })
+      if (s.kind === 'let' && assignments.get(s.name) === 1) declared.set(s.name, i)
+      if (s.kind === 'for') return { ...s, body: block(s.body) }
+      if (s.kind === 'if') return { ...s, body: block(s.body), otherwise: block(s.otherwise) }
+      return s
+    })
+    return out.filter((_, i) => !gone.has(i))
+  }
+  return block(body)
+}
+
+function readsIn(e: Expr, into = new Set<string>(), seen = new Set<Expr>()): Set<string> {
+  if (seen.has(e)) return into
+  seen.add(e)
+  if (e.kind === 'var') into.add(e.name)
+  for (const a of argumentsOf(e)) readsIn(a, into, seen)
+  return into
+}
+function readsOf(s: Statement): Set<string> {
+  const into = new Set<string>()
+  if (s.kind === 'for') for (const e of [s.from, s.to]) readsIn(e, into)
+  else if (s.kind === 'if') readsIn(s.condition, into)
+  else readsIn(s.value, into)
+  if (s.kind === 'store') readsIn(s.index, into)
+  return into
 }
 
 /** Gives every expression object that one statement uses twice a local of its own. */

@@ -57,8 +57,10 @@ export function decodeJpeg(bytes: Uint8Array, where: string, options: JpegOption
   const s: State = { where, tables: [], dc: [], ac: [], restart: 0, visits: 0, jfif: false, orientation: 1 }
   const r = new ByteReader(bytes, where)
   r.offset = 2
-  let scans = 0
+  const seen = new Set<Component>()
   for (;;) {
+    // A missing end marker is forgiven where nothing could be missing before it.
+    if (r.offset === r.length && s.frame?.progressive === false) break
     const marker = nextMarker(r)
     if (marker === 0xd9) break
     if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue
@@ -66,11 +68,14 @@ export function decodeJpeg(bytes: Uint8Array, where: string, options: JpegOption
     if (length < 2) throw new InputError(`${where}: JPEG segment of ${length} bytes`)
     const body = new ByteReader(r.slice(length - 2), where)
     if (marker === 0xda) {
-      r.offset = decodeScan(bytes, r.offset, readScan(s, body), where)
-      scans++
+      const scan = readScan(s, body)
+      r.offset = decodeScan(bytes, r.offset, scan, where)
+      for (const p of scan.parts) seen.add(p.component)
     } else readSegment(s, marker, body)
   }
-  if (!s.frame || scans === 0) throw new InputError(`${where}: JPEG file without a picture`)
+  if (!s.frame?.components.every((c) => seen.has(c))) {
+    throw new InputError(`${where}: JPEG file without a whole picture. Truncated?`)
+  }
   return output(s, s.frame, options)
 }
 

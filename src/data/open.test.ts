@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { gzipSync } from 'fflate'
 import { expect, test } from 'vitest'
 import { InputError } from '../core/errors.ts'
+import { rng } from '../core/rng.ts'
 import { tensorOf } from '../core/tensor.ts'
 import { type Sample, subset } from './dataset.ts'
 import { nodeFiles } from './files.ts'
@@ -171,4 +172,27 @@ test('the file system of Node reads files and folders, and explains what is miss
   await expect(openData('test/assets/nothing', nodeFiles)).rejects.toThrow(
     /test\/assets\/nothing: no such file/,
   )
+})
+
+test('random bytes under any name open, or are an input error', async () => {
+  const random = rng(5)
+  for (let i = 0; i < 600; i++) {
+    const starts = [
+      [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1],
+      [0, 0, 8, 3],
+      [0x1f, 0x8b, 8],
+      [0x50, 0x4b, 3, 4],
+      [],
+      [97, 44],
+    ]
+    const body = Array.from({ length: random.below(120) }, () => random.below(i % 3 ? 256 : 128))
+    const name = ['x', 'd/images-idx3', 'd/train.bin', 'd/a.png'][random.below(4)]!
+    const fs = memoryFiles({ [name]: Uint8Array.of(...starts[random.below(6)]!, ...body) })
+    try {
+      const set = await openData(random.below(2) ? name : name.split('/')[0]!, fs)
+      for (let n = 0; n < Math.min(2, set.size); n++) await set.item(n)
+    } catch (e) {
+      expect(e, `${i}: ${e instanceof Error ? e.stack : e}`).toBeInstanceOf(InputError)
+    }
+  }
 })

@@ -289,3 +289,33 @@ test('for sound a guess gives samples, cepstra or mel bands of the right shape',
   expect(guess([1, 49, 40, 1]).preprocessing.name).toBe('log-mel (a guess)')
   expect(guess([1, 3, 224, 224]).preprocessing.steps).toEqual([])
 })
+
+test('every preset takes every kind of picture, down to one pixel', () => {
+  const kinds: [Colours, number][] = [
+    ['gray', 1],
+    ['grayAlpha', 2],
+    ['rgb', 3],
+    ['rgba', 4],
+    ['cmyk', 4],
+  ]
+  for (const [colours, channels] of kinds) {
+    for (const [height, width] of [
+      [1, 1],
+      [1, 9],
+      [7, 2],
+      [40, 3],
+    ] as const) {
+      const values = Array.from({ length: height * width * channels }, (_, i) => (i * 37) % 256)
+      const sample = image(height, width, colours, channels, values)
+      for (const name of Object.keys(presets)) {
+        const got = applyPreprocessing(preset(name, { size: [5, 6], layout: 'NHWC' }), sample)
+        expect(got.shape, `${name} ${colours} ${height}×${width}`).toEqual([
+          1,
+          5,
+          6,
+          name === 'mnist' ? 1 : 3,
+        ])
+      }
+    }
+  }
+})

@@ -93,3 +93,13 @@ test('an image header that asks for more memory than decoding may take is refuse
     /an image of 65535×65535 pixels would take more than 240 MiB/,
   )
 })
+
+test('a baseline JPEG may lack its end marker, but not its picture', () => {
+  const jpeg = asset('j420_q75.jpg')
+  expect(thrown(readers.jpeg!, jpeg.subarray(0, -2))).toBeUndefined()
+  expect(String(thrown(readers.jpeg!, jpeg.subarray(0, -10)))).toMatch(/picture data ends early/)
+  const scan = jpeg.findIndex((b, i) => b === 0xff && jpeg[i + 1] === 0xda)
+  expect(String(thrown(readers.jpeg!, jpeg.subarray(0, scan)))).toMatch(
+    /without a whole picture. Truncated\?/,
+  )
+})

@@ -4,6 +4,10 @@ import { InputError } from '../core/errors.ts'
 
 const seen = (v: unknown): string => {
   if (v === undefined) return 'nothing'
+  // Not by JSON.stringify: a stranger's value can be nested deeper than the stack is.
+  if (Array.isArray(v)) return v.length ? `a list of ${v.length}` : 'an empty list'
+  if (typeof v === 'object' && v !== null)
+    return `an object (${Object.keys(v).slice(0, 4).join(', ').slice(0, 50)})`
   const text = JSON.stringify(v)
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }

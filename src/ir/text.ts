@@ -7,7 +7,7 @@
 //
 // Constants of at most `inline` elements are written out; larger ones as `digest("…")`, which `parse` asks its `weights` for.
 
-import { type DType, dtypes, isBig, isFloat } from '../core/dtype.ts'
+import { type DType, dtypes, isBig } from '../core/dtype.ts'
 import { InputError } from '../core/errors.ts'
 import { digest } from '../core/hash.ts'
 import { at, bytesOfTensor, sizeOf, type Tensor, tensorOf } from '../core/tensor.ts'
@@ -136,6 +136,9 @@ export function weightsOf(g: Graph, options: PrintOptions = {}): Map<string, Ten
 const tokenPattern =
   /\s+|(->)|("(?:[^"\\]|\\.)*")|(-?(?:inf\b|nan\b|\d+n\b|\d+(?:\.\d+)?(?:e[+-]?\d+)?))|([A-Za-z_][\w.]*)|([(){}[\]<>,:=?*])/y
 
+/** Graphs in attributes of graphs, and types in types: more is no network. */
+const MAX_DEPTH = 100
+
 /** Parses a graph's text form. */
 export function parseGraph(text: string, options: ParseOptions = {}): Graph {
   const tokens: string[] = []
@@ -171,12 +174,26 @@ export function parseGraph(text: string, options: ParseOptions = {}): Graph {
   const expect = (t: string): void => {
     if (!accept(t)) fail(t)
   }
+  const unquoted = (t: string): string => {
+    try {
+      const v: unknown = JSON.parse(t)
+      if (typeof v === 'string') return v
+    } catch {}
+    return fail(`a JSON string (${t.slice(0, 40)} is none)`)
+  }
+  let depth = 0
+  const nested = <T>(part: () => T): T => {
+    if (++depth > MAX_DEPTH) fail(`at most ${MAX_DEPTH} levels of nesting`)
+    const result = part()
+    depth--
+    return result
+  }
   const nameToken = (): string => {
     const t = tokens[i]
     if (t === undefined) return fail('a name')
     if (t.startsWith('"')) {
       i++
-      return JSON.parse(t) as string
+      return unquoted(t)
     }
     if (!/^[A-Za-z_]/.test(t)) return fail('a name')
     i++
@@ -209,7 +226,7 @@ export function parseGraph(text: string, options: ParseOptions = {}): Graph {
     const t = nameToken()
     if (t === 'sequence' || t === 'optional') {
       expect('<')
-      const element = type()
+      const element = nested(type)
       expect('>')
       return { kind: t, element }
     }
@@ -236,16 +253,20 @@ export function parseGraph(text: string, options: ParseOptions = {}): Graph {
       fixed,
       items.map((t) =>
         dtype === 'string'
-          ? (JSON.parse(t) as string)
-          : isBig(dtype) && !isFloat(dtype)
-            ? BigInt(t)
-            : numeric(t),
+          ? unquoted(t)
+          : !isBig(dtype)
+            ? isNumber(t)
+              ? numeric(t)
+              : fail(`a number (${t} is none)`)
+            : /^-?\d+$/.test(t)
+              ? BigInt(t)
+              : fail(`a whole number (${t} is none)`),
       ),
     )
   }
   const attribute = (): Attribute => {
     const t = tokens[i] ?? fail('a value')
-    if (t === 'graph') return graph()
+    if (t === 'graph') return nested(graph)
     if (t === 'true' || t === 'false') {
       i++
       return t === 'true'
@@ -253,7 +274,7 @@ export function parseGraph(text: string, options: ParseOptions = {}): Graph {
     if (t.startsWith('"')) return nameToken()
     if (isNumber(t)) {
       i++
-      return t.endsWith('n') && t !== 'nan' ? BigInt(t.slice(0, -1)) : numeric(t)
+      return /^-?\d+n$/.test(t) ? BigInt(t.slice(0, -1)) : numeric(t)
     }
     if (accept('['))
       return list(']', () => (isNumber(tokens[i]) ? numberToken() : nameToken())) as number[] | string[]

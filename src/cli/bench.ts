@@ -51,7 +51,6 @@ export const bench: Verb = {
       perNode: options.nodes === true,
       seed: options.seed as number,
       progress: io.progress,
-      signal: io.signal,
     })
     io.document(result)
     io.print(describe(api, result, io.style))

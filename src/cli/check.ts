@@ -59,7 +59,6 @@ export const check: Verb = {
       repeats: options.repeats as number,
       seed: options.seed as number,
       progress: io.progress,
-      signal: io.signal,
     })
     const folder = options.report === false ? null : (options.report as string)
     const path = folder && join(folder, 'report.html')

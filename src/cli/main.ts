@@ -1,5 +1,5 @@
 // The command line: which verb, which words, and how it ends. Exit status: 0 fine, 1 a verdict fell short, 2 the input or the
-// command is at fault, 130 stopped by Ctrl-C. The verbs do their work through the library's public functions.
+// command is at fault. The verbs do their work through the library's public functions.
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -22,20 +22,16 @@ const width = (): number => Math.min(process.stdout.columns ?? 100, 110)
 export async function main(args: readonly string[]): Promise<void> {
   // A reader that closes early (`| head`) is no fault of ours.
   process.stdout.on('error', (e: NodeJS.ErrnoException) => process.exit(e.code === 'EPIPE' ? 0 : 2))
-  const stop = new AbortController()
-  process.on('SIGINT', () => {
-    if (stop.signal.aborted) process.exit(130)
-    stop.abort()
-    process.stderr.write('\nstopping; press Ctrl-C again to stop at once\n')
-  })
+  // Ctrl-C ends the process at once, as it does by default: a handler would have to wait for the numbers being crunched.
+  // Nothing is half done then: files appear whole (write.ts), and children go with us (targets/processes.ts).
   try {
-    process.exitCode = await run(args, stop.signal)
+    process.exitCode = await run(args)
   } catch (e) {
-    process.exitCode = stop.signal.aborted ? 130 : report(e)
+    process.exitCode = report(e)
   }
 }
 
-async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
+async function run(args: readonly string[]): Promise<number> {
   let status = 0
   const program = new Command('strata')
     .description('Check, compile, mend and shrink neural networks, with evidence.')
@@ -63,7 +59,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
     command.addHelpText('after', `\nExamples:\n${exampleLines(verb.examples)}`)
     command.action(async () => {
       const options: Options = command.opts()
-      status = await verb.run(command.args, options, ioFor(options.json === true, args, signal))
+      status = await verb.run(command.args, options, ioFor(options.json === true, args))
     })
   }
   if (args.length === 0) {
@@ -85,7 +81,7 @@ function exampleLines(examples: Verb['examples']): string {
   return examples.map((e) => `  ${pc.cyan(e.line.padEnd(longest))}  ${e.says}`).join('\n')
 }
 
-function ioFor(json: boolean, args: readonly string[], signal: AbortSignal): Io {
+function ioFor(json: boolean, args: readonly string[]): Io {
   return {
     json,
     command: ['strata', ...args.map(quoted)].join(' '),
@@ -100,7 +96,6 @@ function ioFor(json: boolean, args: readonly string[], signal: AbortSignal): Io 
     note: (text) => {
       if (process.stderr.isTTY) process.stderr.write(`${text}\n`)
     },
-    signal,
     style: pc.createColors(pc.isColorSupported && process.stdout.isTTY === true),
   }
 }

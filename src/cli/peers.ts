@@ -22,7 +22,6 @@ export const peers: Verb = {
       await api.peersAdd(names, {
         ...(python !== undefined && { python }),
         onProgress: (name, line) => io.note(`${name}: ${line}`),
-        signal: io.signal,
       })
     } else if (action !== 'list' || names.length > 0)
       throw new InvalidArgumentError(

@@ -56,7 +56,7 @@ export const run: Verb = {
         ...sampleOptions(options, api.InputError),
         files: api.nodeFiles,
       })
-      const result = await api.runModel(side, data.samples, { progress: io.progress, signal: io.signal })
+      const result = await api.runModel(side, data.samples, { progress: io.progress })
       const folder = options.output as string | undefined
       const outputs = result.outputs.map(({ name, tensor }, i) => {
         const file = folder === undefined ? null : join(folder, `${fileName(name, i)}.npy`)

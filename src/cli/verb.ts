@@ -18,8 +18,6 @@ export type Io = {
   readonly progress: Progress
   /** A line there, likewise. */
   note(text: string): void
-  /** Aborted by Ctrl-C. */
-  readonly signal: AbortSignal
   /** Styles for text on standard output; plain where it is no terminal. */
   readonly style: Style
 }

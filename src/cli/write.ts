@@ -3,21 +3,19 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
-const unfinished = new Set<string>()
-process.on('exit', () => {
-  for (const path of unfinished) rmSync(path, { force: true })
-})
+/** Ctrl-C waits for the few milliseconds that a file takes. */
+const ignore = (): void => {}
 
-/** Writes a file, making its folder. Throws an Error whose message names the path. */
+/** Writes a file, making its folder. */
 export function writeWhole(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true })
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}.part`)
-  unfinished.add(draft)
+  process.on('SIGINT', ignore)
   try {
     writeFileSync(draft, content)
     renameSync(draft, path)
   } finally {
     rmSync(draft, { force: true })
-    unfinished.delete(draft)
+    process.off('SIGINT', ignore)
   }
 }

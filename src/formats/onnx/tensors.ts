@@ -207,4 +207,10 @@ export const readTensorFile = (bytes: Uint8Array, where: string): Tensor =>
     },
   })
 
-export const int64s = (values: readonly number[]): Tensor => tensorOf('int64', [values.length], values)
+/** The integers as an int64 tensor; what lies beyond its range (an end of 2^63 − 1 read as a float) becomes its limit. */
+export const int64s = (values: readonly number[]): Tensor =>
+  tensorOf(
+    'int64',
+    [values.length],
+    values.map((v) => (v >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(v))),
+  )

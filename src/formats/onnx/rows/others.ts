@@ -1,0 +1,253 @@
+// Writing recurrent layers, quantisation, resizing, detection, signals, text, control flow and sequences.
+
+import type { DType } from '../../../core/dtype.ts'
+import type { Graph, Type } from '../../../ir/types.ts'
+import { NotWritable, typeProto, type Value, type WriteRow, type Written } from '../emit.ts'
+import { bodyProto } from '../graph-proto.ts'
+import { dtypeCodes } from '../tensors.ts'
+
+const recurrent =
+  (op: string, more: (n: Written) => Record<string, Value> = () => ({})): WriteRow =>
+  (n) => {
+    const alpha = n.a.activationAlpha as readonly number[] | undefined
+    const beta = n.a.activationBeta as readonly number[] | undefined
+    const hidden = n.type(2).shape?.at(-1)
+    if (typeof hidden !== 'number') throw new NotWritable(`${n.node.op} of unknown size`)
+    n.emit(op, n.ins(), {
+      hidden_size: hidden,
+      direction: n.string('direction'),
+      layout: n.string('layout') === 'batchFirst' ? 1 : undefined,
+      activations: n.a.activations as Value,
+      activation_alpha: alpha && { floats: alpha },
+      activation_beta: beta && { floats: beta },
+      clip: n.float('clip'),
+      ...more(n),
+    })
+  }
+
+const words: Record<string, Record<string, string>> = {
+  coordinates: {
+    halfPixel: 'half_pixel',
+    halfPixelSymmetric: 'half_pixel_symmetric',
+    pytorchHalfPixel: 'pytorch_half_pixel',
+    alignCorners: 'align_corners',
+    asymmetric: 'asymmetric',
+    tfHalfPixelForNN: 'tf_half_pixel_for_nn',
+    tfCropAndResize: 'tf_crop_and_resize',
+  },
+  rounding: {
+    roundPreferFloor: 'round_prefer_floor',
+    roundPreferCeil: 'round_prefer_ceil',
+    floor: 'floor',
+    ceil: 'ceil',
+  },
+  aspect: { stretch: 'stretch', notLarger: 'not_larger', notSmaller: 'not_smaller' },
+}
+
+const resize: WriteRow = (n) => {
+  const coordinates = n.string('coordinates')
+  const old = coordinates === 'tfHalfPixelForNN'
+  const antialias = n.flag('antialias')
+  const symmetric = coordinates === 'halfPixelSymmetric'
+  if (symmetric) n.needs(19)
+  // Opset 13 left tfHalfPixelForNN out; onnxruntime takes it in every version.
+  n.emit('Resize', n.ins(), {
+    mode: n.string('mode'),
+    coordinate_transformation_mode: words.coordinates![coordinates],
+    nearest_mode: n.string('mode') === 'nearest' ? words.rounding![n.string('rounding')] : undefined,
+    cubic_coeff_a: n.float('cubicA'),
+    exclude_outside: n.flag('excludeOutside') || undefined,
+    extrapolation_value: n.float('extrapolation'),
+    antialias: antialias || undefined,
+    axes: n.a.axes as Value,
+    keep_aspect_ratio_policy:
+      old || n.string('aspect') === 'stretch' ? undefined : words.aspect![n.string('aspect')],
+  })
+}
+
+/** Blocked scales came with opset 21. */
+const quantization =
+  (op: string): WriteRow =>
+  (n) => {
+    n.needs(21)
+    const scale = n.type(1).shape
+    const one = scale?.length === 0 || (scale?.length === 1 && scale[0] === 1)
+    n.emit(op, n.ins(), {
+      axis: one ? undefined : n.number('axis'),
+      block_size: n.number('block') || undefined,
+      output_dtype: op === 'QuantizeLinear' && !n.has(2) ? dtypeCodes[n.string('to') as DType] : undefined,
+    })
+  }
+
+const window: WriteRow = (n) => {
+  const op = { hann: 'HannWindow', hamming: 'HammingWindow', blackman: 'BlackmanWindow' }[n.string('kind')]!
+  n.emit(op, n.ins(), {
+    periodic: n.flag('periodic'),
+    output_datatype: dtypeCodes[n.string('dtype') as DType],
+  })
+}
+
+const body = (n: Written, name: string, formal: number): Value => ({
+  graph: bodyProto(n.e, n.a[name] as Graph, formal, n.node.inputs),
+})
+
+const scan: WriteRow = (n) => {
+  const [states, scanned] = [n.number('states'), n.number('scanned')]
+  const list = (name: string): Value => n.a[name] as Value
+  n.emit('Scan', n.ins().slice(0, states + scanned), {
+    body: body(n, 'body', states + scanned),
+    num_scan_inputs: scanned,
+    scan_input_axes: list('inputAxes'),
+    scan_input_directions: list('inputDirections'),
+    scan_output_axes: list('outputAxes'),
+    scan_output_directions: list('outputDirections'),
+  })
+}
+
+const loop: WriteRow = (n) => {
+  const states = n.number('states')
+  n.emit('Loop', n.ins().slice(0, 2 + states), { body: body(n, 'body', 2 + states) })
+}
+
+const conditional: WriteRow = (n) =>
+  n.emit('If', [n.in(0)], { then_branch: body(n, 'whenTrue', 0), else_branch: body(n, 'whenFalse', 0) })
+
+const named =
+  (op: string): WriteRow =>
+  (n) =>
+    n.emit(op)
+
+const averagePool: WriteRow = (n) =>
+  n.emit(
+    'QLinearAveragePool',
+    n.ins(),
+    {
+      kernel_shape: n.numbers('kernel'),
+      strides: n.numbers('strides'),
+      pads: n.numbers('pads'),
+      ceil_mode: n.flag('ceil'),
+      count_include_pad: n.flag('countIncludePad'),
+      channels_last: n.last,
+    },
+    'com.microsoft',
+  )
+
+const contributed =
+  (op: string, attributes: (n: Written) => Record<string, Value> = () => ({})): WriteRow =>
+  (n) =>
+    n.emit(op, n.ins(), attributes(n), 'com.microsoft')
+
+const optionalType = (n: Written): Type => {
+  const element: Type = { kind: 'tensor', dtype: n.string('dtype') as DType, shape: null }
+  return n.flag('sequence') ? { kind: 'sequence', element } : element
+}
+
+export const others = {
+  rnn: recurrent('RNN'),
+  gru: recurrent('GRU', (n) => ({ linear_before_reset: n.flag('linearBeforeReset') })),
+  lstm: recurrent('LSTM', (n) => ({ input_forget: n.flag('inputForget') || undefined })),
+  resize,
+  quantizeLinear: quantization('QuantizeLinear'),
+  dequantizeLinear: quantization('DequantizeLinear'),
+  dynamicQuantizeLinear: named('DynamicQuantizeLinear'),
+  matMulInteger: named('MatMulInteger'),
+  qlinearMatMul: (n) => {
+    n.needs(21)
+    n.emit('QLinearMatMul')
+  },
+  qlinearAdd: contributed('QLinearAdd'),
+  qlinearMul: contributed('QLinearMul'),
+  qlinearSigmoid: contributed('QLinearSigmoid'),
+  qlinearLeakyRelu: contributed('QLinearLeakyRelu', (n) => ({ alpha: n.float('alpha') })),
+  qlinearSoftmax: contributed('QLinearSoftmax', (n) => ({ axis: n.number('axis'), opset: 13 })),
+  qlinearAveragePool1d: averagePool,
+  qlinearAveragePool2d: averagePool,
+  qlinearAveragePool3d: averagePool,
+  qlinearGlobalAveragePool: contributed('QLinearGlobalAveragePool', (n) => ({ channels_last: n.last })),
+  qlinearConcat: contributed('QLinearConcat', (n) => ({ axis: n.number('axis') })),
+  qgemm: contributed('QGemm', (n) => ({
+    alpha: n.float('alpha'),
+    transA: n.flag('transposeA'),
+    transB: n.flag('transposeB'),
+  })),
+  nonMaxSuppression: (n) =>
+    n.emit('NonMaxSuppression', n.ins(), { center_point_box: n.string('format') === 'centre' }),
+  roiAlign: (n) =>
+    n.emit('RoiAlign', n.ins(), {
+      output_height: n.number('height'),
+      output_width: n.number('width'),
+      mode: n.string('mode') === 'max' ? 'max' : 'avg',
+      sampling_ratio: n.number('samplingRatio'),
+      spatial_scale: n.float('scale'),
+      coordinate_transformation_mode: n.flag('halfPixel') ? 'half_pixel' : 'output_half_pixel',
+    }),
+  gridSample: (n) => {
+    n.needs(20)
+    n.emit('GridSample', n.ins(), {
+      mode: n.string('mode'),
+      padding_mode: n.string('padding'),
+      align_corners: n.flag('alignCorners'),
+    })
+  },
+  affineGrid: (n) => {
+    n.needs(20)
+    n.emit('AffineGrid', n.ins(), { align_corners: n.flag('alignCorners') })
+  },
+  dft: (n) => {
+    n.needs(20)
+    n.emit('DFT', n.ins(), { inverse: n.flag('inverse'), onesided: n.flag('onesided') })
+  },
+  stft: (n) => n.emit('STFT', n.ins(), { onesided: n.flag('onesided') }),
+  window,
+  melWeightMatrix: (n) =>
+    n.emit('MelWeightMatrix', n.ins(), { output_datatype: dtypeCodes[n.string('dtype') as DType] }),
+  stringNormalizer: (n) =>
+    n.emit('StringNormalizer', n.ins(), {
+      case_change_action: n.string('change').toUpperCase(),
+      is_case_sensitive: n.flag('caseSensitive'),
+      stopwords: (n.a.stopwords as readonly string[]).length ? (n.a.stopwords as Value) : undefined,
+    }),
+  stringConcat: (n) => {
+    n.needs(20)
+    n.emit('StringConcat')
+  },
+  stringSplit: (n) => {
+    n.needs(20)
+    n.emit('StringSplit', n.ins(), { delimiter: n.string('delimiter'), maxsplit: n.a.most as Value })
+  },
+  tfIdfVectorizer: (n) => {
+    const weights = n.a.weights as readonly number[] | undefined
+    n.emit('TfIdfVectorizer', n.ins(), {
+      mode: n.string('mode'),
+      min_gram_length: n.number('minLength'),
+      max_gram_length: n.number('maxLength'),
+      max_skip_count: n.number('maxSkip'),
+      ngram_counts: n.numbers('ngramCounts'),
+      ngram_indexes: n.numbers('ngramIndexes'),
+      pool_strings: n.a.poolStrings as Value,
+      pool_int64s: n.a.poolIntegers as Value,
+      weights: weights && { floats: weights },
+    })
+  },
+  if: conditional,
+  loop,
+  scan,
+  sequenceMap: (n) => {
+    const whole = (n.a.body as Graph).inputs.length
+    n.emit('SequenceMap', n.ins(), { body: body(n, 'body', whole) })
+  },
+  sequenceConstruct: named('SequenceConstruct'),
+  sequenceEmpty: (n) => n.emit('SequenceEmpty', [], { dtype: dtypeCodes[n.string('dtype') as DType] }),
+  sequenceAt: named('SequenceAt'),
+  sequenceInsert: named('SequenceInsert'),
+  sequenceErase: named('SequenceErase'),
+  sequenceLength: named('SequenceLength'),
+  splitToSequence: (n) =>
+    n.emit('SplitToSequence', n.ins(), { axis: n.number('axis'), keepdims: n.flag('keepDims') }),
+  concatFromSequence: (n) =>
+    n.emit('ConcatFromSequence', n.ins(), { axis: n.number('axis'), new_axis: n.flag('newAxis') }),
+  optional: (n) =>
+    n.emit('Optional', n.ins(), n.has(0) ? {} : { type: { type: typeProto(optionalType(n)) } }),
+  optionalGetElement: named('OptionalGetElement'),
+  optionalHasElement: named('OptionalHasElement'),
+} satisfies Record<string, WriteRow>

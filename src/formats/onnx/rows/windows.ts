@@ -1,0 +1,218 @@
+// Writing convolutions, pooling, products, reductions and normalisation.
+
+import type { DType } from '../../../core/dtype.ts'
+import { NotWritable, type Value, type WriteRow, type Written } from '../emit.ts'
+import { dtypeCodes } from '../tensors.ts'
+
+const windowAttributes = (n: Written): Record<string, Value> => ({
+  strides: n.numbers('strides'),
+  pads: n.numbers('pads'),
+  dilations: n.numbers('dilations'),
+})
+
+const conv: WriteRow = (n) =>
+  n.emitFirst('Conv', [n.first(0), n.in(1), n.in(2)], { ...windowAttributes(n), group: n.number('groups') })
+
+const convInteger: WriteRow = (n) =>
+  n.emitFirst('ConvInteger', [n.first(0), n.in(1), n.in(2), n.in(3)], {
+    ...windowAttributes(n),
+    group: n.number('groups'),
+  })
+
+const qlinearConv: WriteRow = (n) =>
+  n.emitFirst('QLinearConv', [n.first(0), ...n.ins().slice(1)], {
+    ...windowAttributes(n),
+    group: n.number('groups'),
+  })
+
+const convTranspose: WriteRow = (n) => {
+  const pads = n.numbers('pads')
+  const attributes = { group: n.number('groups'), output_padding: n.numbers('outputPadding') }
+  const inputs = [n.first(0), n.in(1), n.in(2)]
+  if (pads.every((p) => p >= 0))
+    n.emitFirst('ConvTranspose', inputs, { ...windowAttributes(n), ...attributes })
+  else throw new NotWritable('transposed convolution with negative pads')
+}
+
+const pool = (n: Written): Record<string, Value> => ({
+  kernel_shape: n.numbers('kernel'),
+  strides: n.numbers('strides'),
+  pads: n.numbers('pads'),
+  ceil_mode: n.flag('ceil'),
+})
+
+const maxPool: WriteRow = (n) => {
+  if (n.last && n.node.outputs.length > 1) throw new NotWritable('positions of maxPool with channels last')
+  n.emitFirst('MaxPool', [n.first(0)], {
+    ...pool(n),
+    dilations: n.numbers('dilations'),
+    storage_order: n.string('order') === 'columnMajor' ? 1 : 0,
+  })
+}
+
+const averagePool: WriteRow = (n) => {
+  const dilations = n.numbers('dilations')
+  const dilated = dilations.some((d) => d !== 1)
+  n.needs(19)
+  n.emitFirst('AveragePool', [n.first(0)], {
+    ...pool(n),
+    dilations: dilated ? dilations : undefined,
+    count_include_pad: n.flag('countIncludePad'),
+  })
+}
+
+const lpPool: WriteRow = (n) => {
+  n.needs(18)
+  n.emitFirst('LpPool', [n.first(0)], { ...pool(n), dilations: n.numbers('dilations'), p: n.number('p') })
+}
+
+const reduction =
+  (op: string): WriteRow =>
+  (n) => {
+    n.needs(18)
+    n.emit(op, n.ins(), {
+      keepdims: n.flag('keepDims'),
+      noop_with_empty_axes: n.flag('noopWithEmptyAxes') || undefined,
+    })
+  }
+
+const argExtreme =
+  (op: string): WriteRow =>
+  (n) =>
+    n.emit(op, n.ins(), {
+      axis: n.number('axis'),
+      keepdims: n.flag('keepDims'),
+      select_last_index: n.flag('selectLast'),
+    })
+
+const alongAxis =
+  (op: string): WriteRow =>
+  (n) =>
+    n.emit(op, n.ins(), { axis: n.number('axis') })
+
+const normalised =
+  (op: string): WriteRow =>
+  (n) =>
+    n.emitFirst(op, [n.first(0), ...n.ins().slice(1)], { epsilon: n.float('epsilon') })
+
+/** x / √(max(Σ x², ε)): ONNX's own has no ε. */
+const lpNorm: WriteRow = (n) => {
+  const epsilon = n.number('epsilon')
+  if (epsilon === 0) return n.emit('LpNormalization', n.ins(), { axis: n.number('axis'), p: n.number('p') })
+  const axes = n.int64([n.number('axis')])
+  n.needs(18)
+  if (n.number('p') === 1) {
+    const sum = n.mid('ReduceL1', [n.in(0), axes])
+    return n.emit('Div', [n.in(0), n.mid('Max', [sum, n.scalar(epsilon)])])
+  }
+  const sum = n.mid('Max', [n.mid('ReduceSumSquare', [n.in(0), axes]), n.scalar(epsilon)])
+  return n.emit('Div', [n.in(0), n.mid('Sqrt', [sum])])
+}
+
+const layerNorm: WriteRow = (n) => {
+  let scale = n.in(1)
+  if (!scale) {
+    // ONNX wants a scale: ones of the normalised shape.
+    const shape = n.mid('Shape', [n.in(0)], { start: n.number('axis') })
+    scale = n.mid('Expand', [n.scalar(1), shape])
+  }
+  n.needs(17)
+  n.emit('LayerNormalization', [n.in(0), scale, n.in(2)], {
+    axis: n.number('axis'),
+    epsilon: n.float('epsilon'),
+    stash_type: dtypeCodes[n.string('stash') as DType],
+  })
+}
+
+const rmsNorm: WriteRow = (n) => {
+  const rank = n.rank(0)
+  const start = n.number('axis') < 0 ? n.number('axis') + rank : n.number('axis')
+  const axes = n.int64(Array.from({ length: rank - start }, (_, i) => start + i))
+  n.needs(18)
+  const mean = n.mid('ReduceMean', [n.mid('Mul', [n.in(0), n.in(0)]), axes])
+  const root = n.mid('Sqrt', [n.mid('Add', [mean, n.scalar(n.number('epsilon'))])])
+  if (!n.has(1)) return n.emit('Div', [n.in(0), root])
+  return n.emit('Mul', [n.mid('Div', [n.in(0), root]), n.in(1)])
+}
+
+const loss =
+  (op: string): WriteRow =>
+  (n) =>
+    n.emit(op, n.ins(), { reduction: n.string('reduction'), ignore_index: n.a.ignore as Value })
+
+export const windows = {
+  matMul: (n) => n.emit('MatMul'),
+  gemm: (n) =>
+    n.emit('Gemm', n.ins(), {
+      alpha: n.float('alpha'),
+      beta: n.float('beta'),
+      transA: n.flag('transposeA'),
+      transB: n.flag('transposeB'),
+    }),
+  einsum: (n) => n.emit('Einsum', n.ins(), { equation: n.string('equation') }),
+  det: (n) => n.emit('Det'),
+  conv1d: conv,
+  conv2d: conv,
+  conv3d: conv,
+  convInteger1d: convInteger,
+  convInteger2d: convInteger,
+  convInteger3d: convInteger,
+  qlinearConv1d: qlinearConv,
+  qlinearConv2d: qlinearConv,
+  qlinearConv3d: qlinearConv,
+  convTranspose1d: convTranspose,
+  convTranspose2d: convTranspose,
+  convTranspose3d: convTranspose,
+  maxPool1d: maxPool,
+  maxPool2d: maxPool,
+  maxPool3d: maxPool,
+  averagePool1d: averagePool,
+  averagePool2d: averagePool,
+  averagePool3d: averagePool,
+  lpPool1d: lpPool,
+  lpPool2d: lpPool,
+  lpPool3d: lpPool,
+  maxUnpool: (n) =>
+    n.emit('MaxUnpool', n.ins(), {
+      kernel_shape: n.numbers('kernel'),
+      strides: n.a.strides as Value,
+      pads: n.a.pads as Value,
+    }),
+  reduceSum: reduction('ReduceSum'),
+  reduceMean: reduction('ReduceMean'),
+  reduceMax: reduction('ReduceMax'),
+  reduceMin: reduction('ReduceMin'),
+  reduceProd: reduction('ReduceProd'),
+  reduceL1: reduction('ReduceL1'),
+  reduceL2: reduction('ReduceL2'),
+  reduceSumSquare: reduction('ReduceSumSquare'),
+  reduceLogSum: reduction('ReduceLogSum'),
+  reduceLogSumExp: reduction('ReduceLogSumExp'),
+  argMax: argExtreme('ArgMax'),
+  argMin: argExtreme('ArgMin'),
+  cumSum: (n) => n.emit('CumSum', n.ins(), { exclusive: n.flag('exclusive'), reverse: n.flag('reverse') }),
+  softmax: alongAxis('Softmax'),
+  logSoftmax: alongAxis('LogSoftmax'),
+  hardmax: alongAxis('Hardmax'),
+  lpNorm,
+  batchNorm: normalised('BatchNormalization'),
+  instanceNorm: normalised('InstanceNormalization'),
+  groupNorm: (n) => {
+    n.needs(21)
+    n.emitFirst('GroupNormalization', [n.first(0), ...n.ins().slice(1)], {
+      epsilon: n.float('epsilon'),
+      num_groups: n.number('groups'),
+    })
+  },
+  layerNorm,
+  rmsNorm,
+  lrn: (n) =>
+    n.emitFirst('LRN', [n.first(0)], {
+      size: n.number('size'),
+      alpha: n.float('alpha'),
+      beta: n.float('beta'),
+      bias: n.float('bias'),
+    }),
+  negativeLogLikelihood: loss('NegativeLogLikelihoodLoss'),
+  softmaxCrossEntropy: loss('SoftmaxCrossEntropyLoss'),
+} satisfies Record<string, WriteRow>

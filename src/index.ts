@@ -47,3 +47,5 @@ export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
   const { writeOnnx } = await import('./formats/onnx/write.ts')
   return writeOnnx(graph)
 }
+
+export { listZoo, openZoo, type ZooEntry } from './zoo/zoo.ts'

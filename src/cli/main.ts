@@ -13,8 +13,9 @@ import { peers } from './peers.ts'
 import { progressBar } from './progress.ts'
 import { run as runVerb } from './run.ts'
 import type { Io, Options, Verb } from './verb.ts'
+import { zoo } from './zoo.ts'
 
-const verbs: readonly Verb[] = [check, compare, inspect, runVerb, bench, convert, peers]
+const verbs: readonly Verb[] = [check, compare, inspect, runVerb, bench, convert, zoo, peers]
 
 const width = (): number => Math.min(process.stdout.columns ?? 100, 110)
 

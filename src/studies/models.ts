@@ -9,7 +9,9 @@ import { type Graph, isStatic } from '../ir/types.ts'
 
 /** Opens a path or a zoo name. Throws InputError for what isn't there, UnsupportedError with all that has no reader. */
 export async function openSource(source: string): Promise<Model> {
-  return openModel(filesAt(source))
+  if (!source.startsWith('zoo:')) return openModel(filesAt(source))
+  const { openZoo } = await import('../zoo/zoo.ts')
+  return openZoo(source.slice('zoo:'.length))
 }
 
 /** The model with sizes for its named dimensions; unchanged where none are given. */

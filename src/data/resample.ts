@@ -32,9 +32,12 @@ export const mapWeights = (t: Taps, f: (w: number) => number): Taps => ({ ...t, 
 /** A kernel and the distance beyond which it is 0. */
 export type Kernel = { radius: number; at: (x: number) => number }
 
+const same = (x: number): number => x
+
 /**
  * Taps of a kernel centred on `start + (o + 0.5)·scale` (in source pixels), stretched by `stretch` ≥ 1 when it must
- * also smooth; the weights inside the image are scaled to sum to 1. Pillow, torch and TensorFlow agree on this.
+ * also smooth; the weights inside the image are scaled to sum to 1. Pillow computes them in float64, torch rounds each
+ * step to float32 (`round`).
  */
 export function kernelTaps(
   input: number,
@@ -43,21 +46,23 @@ export function kernelTaps(
   scale: number,
   stretch: number,
   start = 0,
+  round: (x: number) => number = same,
 ): Taps {
-  const support = kernel.radius * stretch
+  const support = round(kernel.radius * stretch)
+  const shrink = round(1 / stretch)
   return makeTaps(output, Math.ceil(support) * 2 + 1, (o, put) => {
-    const center = start + (o + 0.5) * scale
-    const first = Math.max(0, Math.trunc(center - support + 0.5))
-    const end = Math.min(input, Math.trunc(center + support + 0.5))
+    const center = start + round((o + 0.5) * scale)
+    const first = Math.max(0, Math.trunc(round(round(center - support) + 0.5)))
+    const end = Math.min(input, Math.trunc(round(round(center + support) + 0.5)))
     const weights: number[] = []
     let sum = 0
     for (let i = first; i < end; i++) {
-      const w = kernel.at((i - center + 0.5) * (1 / stretch))
+      const w = round(kernel.at(round(round(round(i - center) + 0.5) * shrink)))
       weights.push(w)
-      sum += w
+      sum = round(sum + w)
     }
     weights.forEach((w, k) => {
-      put(first + k, sum === 0 ? w : w / sum)
+      put(first + k, sum === 0 ? w : round(w / sum))
     })
   })
 }
@@ -112,8 +117,6 @@ export function vertical<T extends Samples | Floats>(
   }
   return { height: size, width, channels, data: out }
 }
-
-const same = (x: number): number => x
 
 /** Both passes in float64. `finish` rounds the results into `out`. */
 export function separable<T extends Samples>(

@@ -3,7 +3,7 @@
 // transforms), or in the 16-bit integers of torch's own uint8 kernel.
 
 import { InputError } from '../core/errors.ts'
-import { type Pixels, samplesLike } from './pixels.ts'
+import { type Pixels, type Samples, samplesLike } from './pixels.ts'
 import {
   clip8,
   cubic,
@@ -14,7 +14,6 @@ import {
   mapWeights,
   pointTaps,
   roundEven,
-  separable,
   type Taps,
   triangle,
   vertical,
@@ -44,9 +43,26 @@ export function resizeTorch(p: Pixels, height: number, width: number, options: T
       throw new InputError('resize: torch has no area mode for 8-bit images. Scale it to float first.')
     if (options.integer) return integerResize(p, rows, columns)
     const out = new Uint8Array(height * width * p.channels)
-    return separable(p, rows, columns, out, (x) => clip8(roundEven(Math.fround(x))))
+    return float32Passes(p, rows, columns, out, (x) => clip8(roundEven(Math.fround(x))))
   }
-  return separable(p, rows, columns, new Float32Array(height * width * p.channels))
+  return float32Passes(p, rows, columns, new Float32Array(height * width * p.channels), (x) => x)
+}
+
+/** torch keeps float32 between the passes. */
+function float32Passes(
+  p: Pixels,
+  rows: Taps,
+  columns: Taps,
+  out: Samples,
+  finish: (x: number) => number,
+): Pixels {
+  const between = new Float32Array(p.height * columns.size * p.channels)
+  return vertical(
+    horizontal(p, columns, between, (x) => x),
+    rows,
+    out,
+    finish,
+  )
 }
 
 function taps(input: number, output: number, factor: number | undefined, options: TorchOptions): Taps {
@@ -62,7 +78,9 @@ function taps(input: number, output: number, factor: number | undefined, options
   const align = options.alignCorners === true
   const scale = align ? (output > 1 ? (input - 1) / (output - 1) : 0) : ratio
   if (options.antialias) {
-    return kernelTaps(input, output, mode === 'bilinear' ? triangle : cubic(-0.5), scale, Math.max(1, scale))
+    const round = options.integer ? (x: number): number => x : Math.fround
+    const kernel = mode === 'bilinear' ? triangle : cubic(-0.5)
+    return kernelTaps(input, output, kernel, round(scale), Math.max(1, round(scale)), 0, round)
   }
   return mode === 'bilinear'
     ? linearTaps(input, output, scale, align)

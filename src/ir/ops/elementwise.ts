@@ -253,4 +253,7 @@ export const elementwise = {
   bitNot: row('Bitwise complement', 'bitNot(x)'),
   shiftLeft: row('Shift left', 'shl(x, y)'),
   shiftRight: row('Shift right; keeps the sign of signed types', 'shr(x, y)'),
+  // fixed point
+  mulHigh: row('Rounded, saturating high half of twice an int32 product (gemmlowp)', 'mulHigh(x, y)'),
+  roundShift: row('Shift right, halves away from zero (gemmlowp)', 'roundShift(x, y)'),
 } satisfies Record<string, Op>

@@ -158,7 +158,7 @@ function softmaxRow8(
 
 /** exp on [−10, 0] and 1 / (1 + x) on [0, 1], as 513-entry tables of 16 bits. */
 let wideSoftmaxTables: { exp: Int16Array; reciprocal: Int16Array } | undefined
-function softmaxTables(): { exp: Int16Array; reciprocal: Int16Array } {
+export function softmaxTables(): { exp: Int16Array; reciprocal: Int16Array } {
   const same = (v: number): number => v
   const out: [number, number] = [(2 / 65535) * -32768, (2 / 65535) * 32767]
   wideSoftmaxTables ??= {

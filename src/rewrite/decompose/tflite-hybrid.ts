@@ -1,0 +1,94 @@
+// TensorFlow Lite's dynamic-range products: the quantisation of activations on the fly, spelled out.
+
+import { BugError } from '../../core/errors.ts'
+import { numberOf, numbersOf, stringOf } from '../../ir/op.ts'
+import type { Attributes, ValueId } from '../../ir/types.ts'
+import type { Decomposition, Decompositions } from './decompose.ts'
+import { Emitter } from './fixed-point.ts'
+
+type Quantised = { readonly values: ValueId; readonly scale: ValueId; readonly zero: ValueId | null }
+
+/** Real numbers as 8-bit integers (held in int32) with one scale, and zero point, along `axes`. */
+function quantised(e: Emitter, x: ValueId, axes: readonly number[], asymmetric: boolean): Quantised {
+  const along = e.list('int64', [...axes])
+  const extreme = (op: string): ValueId => e.op(op, [x, along], { keepDims: true })
+  const one = (v: ValueId, empty: ValueId): ValueId => e.op('where', [empty, e.scalar('float32', 1), v])
+  if (!asymmetric) {
+    const range = e.op('max', [e.op('abs', [extreme('reduceMin')]), e.op('abs', [extreme('reduceMax')])])
+    const empty = e.with('equal', range, 0)
+    const safe = one(range, empty)
+    const steps = e.op('mul', [x, e.op('div', [e.scalar('float32', 127), safe])])
+    const q = e.op('clamp', [e.rounded(e.cast(steps, 'float64'))], { low: -127, high: 127 })
+    return {
+      values: e.cast(q, 'int32'),
+      scale: one(e.with('div', safe, 127), empty),
+      zero: null,
+    }
+  }
+  const min = e.with('min', e.cast(extreme('reduceMin'), 'float64'), 0)
+  const max = e.with('max', e.cast(extreme('reduceMax'), 'float64'), 0)
+  const empty = e.op('equal', [min, max])
+  const span = e.op('where', [empty, e.scalar('float64', 255), e.op('sub', [max, min])])
+  const exact = e.with('div', span, 255)
+  const [low, high] = [e.op('div', [min, exact]), e.op('div', [max, exact])]
+  const fromMin = e.op('sub', [e.scalar('float64', -128), low])
+  const fromMax = e.op('sub', [e.scalar('float64', 127), high])
+  const nearer = e.op('less', [
+    e.with('add', e.op('abs', [low]), 128),
+    e.with('add', e.op('abs', [high]), 127),
+  ])
+  const best = e.op('clamp', [e.op('where', [nearer, fromMin, fromMax])], { low: -128, high: 127 })
+  const zero = e.op('where', [empty, e.scalar('float64', 0), e.rounded(best)])
+  const scale = e.cast(exact, 'float32')
+  const steps = e.op('mul', [x, e.op('div', [e.scalar('float32', 1), scale])])
+  const placed = e.op('add', [e.cast(zero, 'float32'), steps])
+  const q = e.op('clamp', [e.rounded(e.cast(placed, 'float64'))], { low: -128, high: 127 })
+  return { values: e.cast(q, 'int32'), scale, zero: e.cast(zero, 'int32') }
+}
+
+/** Integer sums times the scales of activations and filters, plus bias, within the activation's limits. */
+function finished(e: Emitter, sums: ValueId, scale: ValueId, bias: ValueId | null, a: Attributes): ValueId {
+  const filters = numbersOf(a, 'filterScales')
+  const both = e.op('mul', [scale, e.list('float32', filters, filters.length > 1 ? [filters.length] : [])])
+  let y = e.op('mul', [e.cast(sums, 'float32'), both])
+  if (bias !== null) y = e.op('add', [y, bias])
+  const activation = stringOf(a, 'activation')
+  if (activation === 'relu') return e.op('relu', [y])
+  if (activation === 'relu6') return e.op('clamp', [y], { low: 0, high: 6 })
+  if (activation === 'reluN1To1') return e.op('clamp', [y], { low: -1, high: 1 })
+  return y
+}
+
+const conv: Decomposition = (b, inputs, node) => {
+  const e = new Emitter(b, node.name)
+  const [x, w] = inputs as [ValueId, ValueId]
+  const a = node.attributes
+  const q = quantised(e, x, [1, 2, 3], a.asymmetric === true)
+  const centred = q.zero === null ? q.values : e.op('sub', [q.values, q.zero])
+  const sums = e.op('conv2d', [centred, e.centred(w, 0, 'int32')], {
+    strides: numbersOf(a, 'strides'),
+    pads: numbersOf(a, 'pads'),
+    dilations: numbersOf(a, 'dilations'),
+    groups: numberOf(a, 'groups'),
+    layout: 'channelsLast',
+  })
+  return [finished(e, sums, q.scale, inputs[2] ?? null, a)]
+}
+
+const fullyConnected: Decomposition = (b, inputs, node) => {
+  const e = new Emitter(b, node.name)
+  const [x, w] = inputs as [ValueId, ValueId]
+  const a = node.attributes
+  const depth = e.shape(w)?.[1]
+  if (depth === undefined) throw new BugError('decompose: tfliteHybridFullyConnected of open weights')
+  const rows = !a.keepDims || e.rank(x) === 1 ? e.op('reshape', [x, e.list('int64', [-1, depth])]) : x
+  const q = quantised(e, rows, [-1], a.asymmetric === true)
+  const centred = q.zero === null ? q.values : e.op('sub', [q.values, q.zero])
+  const turned = e.op('transpose', [e.centred(w, 0, 'int32')], { permutation: [1, 0] })
+  return [finished(e, e.op('matMul', [centred, turned]), q.scale, inputs[2] ?? null, a)]
+}
+
+export const tfliteHybridDecompositions: Decompositions = {
+  tfliteHybridConv2d: conv,
+  tfliteHybridFullyConnected: fullyConnected,
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { goldenBytes, goldenJson, goldenTest } from '../../../test/golden.ts'
+import { numbers, type Tensor } from '../../core/tensor.ts'
+import { readNpz } from '../../data/npz.ts'
+import { readTflite } from '../../formats/tflite/read.ts'
+import { evaluate } from '../../ir/evaluate.ts'
+import { tflite } from '../../ir/ops/tflite.ts'
+import type { Graph } from '../../ir/types.ts'
+import { verify } from '../../ir/verify.ts'
+import { decompose } from './decompose.ts'
+import { tfliteDecompositions } from './tflite.ts'
+
+const plain = (g: Graph): Graph => {
+  const made = decompose(g, tfliteDecompositions, (op) => !op.startsWith('tflite'))
+  expect(verify(made)).toEqual([])
+  return made
+}
+const asset = (name: string): Uint8Array =>
+  readFileSync(new URL(`../../../test/assets/models/${name}`, import.meta.url))
+
+test('every operator of the family decomposes', () => {
+  expect(Object.keys(tflite).filter((op) => !(op in tfliteDecompositions))).toEqual([])
+})
+
+test.each(['dscnn-int8', 'transformer-drq'])('%s decomposed gives the same bits', (name) => {
+  const graph = readTflite(asset(`${name}.tflite`), { where: name })
+  const arrays = readNpz(asset(`${name}.npz`), name)
+  const inputs = graph.inputs.map((_, i) => arrays.get(`in${i}`)!)
+  const made = plain(graph)
+  expect(made.nodes.some((n) => n.op.startsWith('tflite'))).toBe(false)
+  expect(evaluate(made, inputs)).toEqual(evaluate(graph, inputs))
+})
+
+test('an integer network with float edges decomposed gives the same bits', () => {
+  const graph = readTflite(asset('odds-int8.tflite'), { where: 'odds' })
+  const arrays = readNpz(asset('odds-int8.npz'), 'odds')
+  const inputs = graph.inputs.map((v) => arrays.get(graph.values[v]!.name)!)
+  expect(evaluate(plain(graph), inputs)).toEqual(evaluate(graph, inputs))
+})
+
+goldenTest('every one-operator integer file decomposed gives its kernels’ integers', () => {
+  const index = goldenJson('quantise/tflite/index.json')
+  const data = readNpz(goldenBytes('quantise/tflite/data.npz'), 'data.npz')
+  for (const c of index.cases) {
+    const graph = plain(readTflite(goldenBytes(`quantise/tflite/${c.file}`), { where: c.file }))
+    const stem = c.file.replace('.tflite', '')
+    const inputs = c.inputs.map((_: unknown, i: number) => data.get(`${stem}.in${i}`)!)
+    const want = data.get(`${stem}.out_${c.name === 'sum' ? 'optimised' : 'ref'}`)!
+    const [got] = evaluate(graph, inputs) as [Tensor]
+    expect(got.dtype, c.file).toBe(want.dtype)
+    expect([...numbers(got)], c.file).toEqual([...numbers(want)])
+  }
+})

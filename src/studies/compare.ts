@@ -82,6 +82,16 @@ export function sampleFor(b: Side, a: Side, sample: readonly Tensor[]): Tensor[]
 /** How far equal values of two exact graphs may stray when both are evaluated with float32 between nodes, relative to their size. */
 const matchEqual = 1e-4
 
+/** What rounding alone may do to the outputs. */
+function noiseOf(graph: Graph, sample: readonly Tensor[], seed: number): number {
+  const seen = new Map<ValueId, Datum>()
+  evaluate(graph, sample, {
+    observe: (n, _i, out) => n.outputs.forEach((v, o) => void seen.set(v, out[o]!)),
+  })
+  const noise = propagatedBound(graph, sample, seen, 2, rng(seed).next)
+  return Math.max(0, ...graph.outputs.map((v) => noise.get(v) ?? 0))
+}
+
 /** Compares b against a on samples in a's own form. `a` is taken to be right. */
 export async function compare(
   a: Side,
@@ -95,17 +105,13 @@ export async function compare(
   let matching: Matching | null = null
   let graphs: { a: Graph; b: Graph } | null = null
   const sampleB = sampleFor(b, a, first)
-  if (a.graph) {
-    const g = graphFor(a.graph, first)
-    const seen = new Map<ValueId, Datum>()
-    evaluate(g, first, { observe: (n, _i, out) => n.outputs.forEach((v, o) => void seen.set(v, out[o]!)) })
-    const noise = propagatedBound(g, first, seen, 2, rng(seed).next)
-    bound = Math.max(0, ...g.outputs.map((v) => noise.get(v) ?? 0))
-    if (b.graph) {
-      const h = graphFor(b.graph, sampleB)
-      graphs = { a: g, b: h }
-      matching = matchGraphs(g, h, first, sampleB, { equal: matchEqual })
-    }
+  const graphA = a.graph && graphFor(a.graph, first)
+  const graphB = b.graph && graphFor(b.graph, sampleB)
+  if (graphA) bound = noiseOf(graphA, first, seed)
+  else if (graphB) bound = noiseOf(graphB, sampleB, seed)
+  if (graphA && graphB) {
+    graphs = { a: graphA, b: graphB }
+    matching = matchGraphs(graphA, graphB, first, sampleB, { equal: matchEqual })
   }
   const tally = valueTally()
   const labels = labelTally()

@@ -122,7 +122,10 @@ async function innerValues(
   const executable = await subject.target.load(await subject.target.compile(exposed, subject.options))
   try {
     const outputs = await executable.run(sample)
-    return new Map(exposed.outputs.map((v, i) => [v, outputs[i]!]))
+    // A value that the runtime hides is null.
+    return new Map(
+      exposed.outputs.flatMap((v, i) => (outputs[i] === null ? [] : [[v, outputs[i]!] as const])),
+    )
   } finally {
     await executable.dispose()
   }

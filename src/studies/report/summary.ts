@@ -36,14 +36,14 @@ export function checkSummary(result: CheckResult, style: Styles): string {
     targetLines(result, style),
   ]
   for (const t of targets.filter((x) => wrong(x) && x.first)) lines.push('', ...finding(t, style))
-  const absent = targets.filter((t) => t.verdict === 'absent')
-  if (absent.length > 0) {
+  const unrun = targets.filter((t) => t.reason !== undefined)
+  if (unrun.length > 0) {
     lines.push(
       '',
       dim('not run:'),
       table(
         [],
-        absent.map((t) => [dim(`  ${t.target}`), dim(t.reason ?? '')]),
+        unrun.map((t) => [dim(`  ${t.target}`), dim(t.reason ?? '')]),
       ),
     )
   }
@@ -75,7 +75,7 @@ function targetLines(result: CheckResult, { dim, red, green, yellow }: Styles): 
       verdict(t),
       ...(labelled ? [t.labels ? labelsWords(t.labels) : ''] : []),
       ...(truth == null ? [] : [t.accuracy?.got.value == null ? '' : percent(t.accuracy.got.value)]),
-      e ? figure(e.error) : (t.reason ?? ''),
+      e ? figure(e.error) : '',
       e ? (e.error === 0 ? '0' : e.bound > 0 ? figure(e.error / e.bound) : '∞') : '',
       t.ms ? duration(t.ms.median) : '',
     ]

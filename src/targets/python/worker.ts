@@ -125,7 +125,9 @@ class Connection {
 
   /** Only a request that waits keeps Node running; a model that nobody disposed of doesn't. */
   private hold(on: boolean): void {
-    for (const x of [this.child, ...(this.child.stdio as (Socket | null)[])]) {
+    // A closed socket would wait for a connection to come.
+    const open = (this.child.stdio as (Socket | null)[]).filter((x) => x && !x.destroyed)
+    for (const x of [this.child, ...open]) {
       if (on) x?.ref()
       else x?.unref()
     }

@@ -104,6 +104,7 @@ export async function benchGroup(
       await judgeAgain(r, model, x)
       if (x.options.perNode) profiles.set(r, await ask(r.child, { op: 'profile' }, x))
     }
+    signal?.throwIfAborted()
     rows.push(...runners.map((r) => rowOf(r, model, threads, profiles.get(r) ?? null, x)))
     const whole = timings.filter(
       (_, i) => right[i]!.failed === undefined && right[i]!.judged!.verdict !== 'different',
@@ -119,7 +120,6 @@ export async function benchGroup(
     }
     return { rows: inOrder(rows, x.options.subjects), ratios: ratiosOf(model.name, threads, whole, x), group }
   } finally {
-    signal?.throwIfAborted()
     for (const r of runners) r.child.kill()
   }
 }

@@ -137,11 +137,17 @@ test('a model too large for the reference is judged by agreement, and the odd on
   expect(alone.rows[1]!.verdict).toBe('different')
 })
 
-test('an abort stops the run', async () => {
+test('an abort stops the run and every child', async () => {
   const stop = new AbortController()
-  const running = run(['hangs'], { signal: stop.signal })
-  setTimeout(() => stop.abort(new Error('stopped by the user')), 800)
+  const running = run(['right', 'hangs'], {
+    signal: stop.signal,
+    progress: (_done, _total, what) => {
+      if (what.includes('in turn')) setTimeout(() => stop.abort(new Error('stopped by the user')), 100)
+    },
+  })
   await expect(running).rejects.toThrow('stopped by the user')
+  const children = () => process.getActiveResourcesInfo().filter((r) => r === 'ProcessWrap')
+  await expect.poll(children).toEqual([])
 })
 
 test('processor time is refused for several threads', async () => {

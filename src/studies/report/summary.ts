@@ -36,16 +36,13 @@ export function checkSummary(result: CheckResult, style: Styles): string {
     targetLines(result, style),
   ]
   for (const t of targets.filter((x) => wrong(x) && x.first)) lines.push('', ...finding(t, style))
-  const unrun = targets.filter((t) => t.reason !== undefined)
-  if (unrun.length > 0) {
-    lines.push(
-      '',
-      dim('not run:'),
-      table(
-        [],
-        unrun.map((t) => [dim(`  ${t.target}`), dim(t.reason ?? '')]),
-      ),
-    )
+  // Variants of one target mostly fail for one reason.
+  const unrun = Map.groupBy(
+    targets.filter((t) => t.reason !== undefined),
+    (t) => t.reason!,
+  )
+  for (const [reason, those] of unrun) {
+    lines.push('', dim(`not run: ${those.map((t) => t.target).join(', ')}`), dim(`  ${reason}`))
   }
   return lines.join('\n')
 }

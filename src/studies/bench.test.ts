@@ -141,6 +141,7 @@ test('an abort stops the run and every child', async () => {
   const stop = new AbortController()
   const running = run(['right', 'hangs'], {
     signal: stop.signal,
+    warmupRuns: 1,
     progress: (_done, _total, what) => {
       if (what.includes('in turn')) setTimeout(() => stop.abort(new Error('stopped by the user')), 100)
     },

@@ -43,7 +43,6 @@ export { figures }
 
 /** The graph as a file that onnxruntime and others read. */
 export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
-  // @ts-expect-error: being written
   const { writeOnnx } = await import('./formats/onnx/write.ts')
   return writeOnnx(graph)
 }

@@ -50,7 +50,6 @@ export async function compileOnnx(name: string, graph: Graph, options: TargetOpt
     )
     throw new UnsupportedError(name, list)
   }
-  // @ts-expect-error: being written
   const { writeOnnx } = await import('../formats/onnx/write.ts')
   return { target: name, options, graph, bytes: writeOnnx(graph) }
 }

@@ -9,7 +9,11 @@ const reduction =
   (op: string, since = 18): Row =>
   (c) => {
     const old = c.opset < since ? c.ints('axes') : undefined
-    const axes = old ? c.int64(old, 'axes') : c.opset < since ? null : c.get(1)
+    const known = old ?? (c.opset < since ? undefined : c.constantInts(1))
+    const rank = c.shape(0)?.length
+    // From the front wherever the rank is known: axes from the end say global pooling to the writer.
+    const front = known?.some((a) => a < 0) && rank ? known.map((a) => c.axis(a, rank)) : old
+    const axes = front ? c.int64(front, 'axes') : c.opset < since ? null : c.get(1)
     return c.out(op, [c.in(0), axes], {
       keepDims: c.flag('keepdims', true),
       noopWithEmptyAxes: c.flag('noop_with_empty_axes'),

@@ -119,12 +119,15 @@ const lpPool: Row = (c) => {
   return c.out(`lpPool${rank}d`, [c.in(0)], { ...poolAttributes(c, rank), p: c.int('p', 2) })
 }
 
-/** Pooling over all spatial dimensions is a reduction. */
+/**
+ * Pooling over all spatial dimensions is a reduction. Its axes count from the end, those of a reduction in the file from the
+ * front: so the writer tells the two apart, whose sums onnxruntime orders differently.
+ */
 const globalPool =
   (reduce: string): Row =>
   (c) => {
     const rank = c.rank(0)
-    const axes = Array.from({ length: rank - 2 }, (_, i) => i + 2)
+    const axes = Array.from({ length: rank - 2 }, (_, i) => i + 2 - rank)
     return c.out(reduce, [c.in(0), c.int64(axes, 'axes')])
   }
 

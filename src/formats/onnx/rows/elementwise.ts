@@ -1,7 +1,8 @@
 // Writing elementwise operators. What ONNX lacks is spelled out.
 
 import { isFloat, isUnsigned } from '../../../core/dtype.ts'
-import { NotWritable, type WriteRow, type Written } from '../emit.ts'
+import type { WriteRow, Written } from '../emit.ts'
+import { dtypeCodes } from '../tensors.ts'
 
 const named =
   (op: string, opset = 0): WriteRow =>
@@ -57,13 +58,45 @@ const atan2: WriteRow = (n) => {
   n.emit('Where', [n.mid('Equal', [x, zero]), upright, turned])
 }
 
-/** ONNX shifts unsigned integers only. */
-const shift =
-  (direction: string): WriteRow =>
-  (n) => {
-    if (!isUnsigned(n.dtype())) throw new NotWritable(`${n.node.op} of signed integers`)
-    n.emit('BitShift', n.ins(), { direction })
+/** x as int64, and 2^n as int64 of a shift by n. */
+const widened = (n: Written): { x: string; power: string; back: (v: string) => void } => {
+  const to = { to: dtypeCodes[n.dtype()] }
+  return {
+    x: n.cast(n.in(0), n.dtype(), 'int64'),
+    power: n.mid('Pow', [n.scalar(2, 'int64'), n.cast(n.in(1), n.dtype(1), 'int64')]),
+    back: (v) => n.emit(n.dtype() === 'int64' ? 'Identity' : 'Cast', [v], n.dtype() === 'int64' ? {} : to),
   }
+}
+
+/** x / d rounded down, of integers, where ONNX truncates. */
+const floored = (n: Written, x: string, d: string): string =>
+  n.mid('Div', [n.mid('Sub', [x, n.mid('Mod', [x, d])]), d])
+
+/** ONNX shifts unsigned integers only; signed ones are multiplied, or divided and rounded down. */
+const shift =
+  (direction: 'LEFT' | 'RIGHT'): WriteRow =>
+  (n) => {
+    if (isUnsigned(n.dtype())) return n.emit('BitShift', n.ins(), { direction })
+    const { x, power, back } = widened(n)
+    return back(direction === 'LEFT' ? n.mid('Mul', [x, power]) : floored(n, x, power))
+  }
+
+/** ⌊(x · y + 2^30) / 2^31⌋ in 64 bits, saturating where both are the least integer. */
+const mulHigh: WriteRow = (n) => {
+  const wide = (i: number): string => n.cast(n.in(i), n.dtype(i), 'int64')
+  const product = n.mid('Add', [n.mid('Mul', [wide(0), wide(1)]), n.scalar(2 ** 30, 'int64')])
+  const high = floored(n, product, n.scalar(2 ** 31, 'int64'))
+  const limited = n.mid('Min', [high, n.scalar(2 ** 31 - 1, 'int64')])
+  n.emit('Cast', [limited], { to: dtypeCodes[n.dtype()] })
+}
+
+/** sign(x) · ⌊(|x| + 2^(n−1)) / 2^n⌋ in 64 bits. */
+const roundShift: WriteRow = (n) => {
+  const { x, power, back } = widened(n)
+  const half = n.mid('Div', [power, n.scalar(2, 'int64')])
+  const magnitude = n.mid('Div', [n.mid('Add', [n.mid('Abs', [x]), half]), power])
+  back(n.mid('Mul', [n.mid('Sign', [x]), magnitude]))
+}
 
 const silu: WriteRow = (n) => {
   const alpha = n.number('alpha')
@@ -165,4 +198,6 @@ export const elementwise = {
   bitNot: named('BitwiseNot', 18),
   shiftLeft: shift('LEFT'),
   shiftRight: shift('RIGHT'),
+  mulHigh,
+  roundShift,
 } satisfies Record<string, WriteRow>

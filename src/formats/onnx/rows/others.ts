@@ -65,11 +65,15 @@ const resize: WriteRow = (n) => {
   })
 }
 
-/** Blocked scales came with opset 21. */
+/** What opset 13 has: bytes, float32 scales. Other floats came with 19; blocks and other widths with 21. */
 const quantization =
   (op: string): WriteRow =>
   (n) => {
-    n.needs(21)
+    const quantised = op === 'QuantizeLinear' ? n.outType().dtype : n.dtype()
+    const plain = quantised === 'int8' || quantised === 'uint8' || quantised === 'int32'
+    if (!plain || n.number('block') || (!n.has(2) && op === 'QuantizeLinear' && quantised !== 'uint8'))
+      n.needs(21)
+    else if (n.dtype(1) !== 'float32') n.needs(19)
     const scale = n.type(1).shape
     const one = scale?.length === 0 || (scale?.length === 1 && scale[0] === 1)
     n.emit(op, n.ins(), {

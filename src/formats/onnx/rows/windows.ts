@@ -1,6 +1,6 @@
 // Writing convolutions, pooling, products, reductions and normalisation.
 
-import type { DType } from '../../../core/dtype.ts'
+import { type DType, isFloat } from '../../../core/dtype.ts'
 import { NotWritable, type Value, type WriteRow, type Written } from '../emit.ts'
 import { dtypeCodes } from '../tensors.ts'
 
@@ -53,7 +53,8 @@ const maxPool: WriteRow = (n) => {
 const averagePool: WriteRow = (n) => {
   const dilations = n.numbers('dilations')
   const dilated = dilations.some((d) => d !== 1)
-  n.needs(19)
+  // Only where it must be: onnxruntime's kernel of opset 19 sums in another order.
+  if (dilated) n.needs(19)
   n.emitFirst('AveragePool', [n.first(0)], {
     ...pool(n),
     dilations: dilated ? dilations : undefined,
@@ -75,6 +76,17 @@ const reduction =
       noop_with_empty_axes: n.flag('noopWithEmptyAxes') || undefined,
     })
   }
+
+/** A mean whose axes are all the pixels, counted from the end, is what GlobalAveragePool was read as. */
+const reduceMean: WriteRow = (n) => {
+  const axes = n.constantOf(1)
+  const rank = n.type(0).shape?.length ?? 0
+  const pixels = axes && Array.from(axes.data as BigInt64Array, Number).join()
+  const all = Array.from({ length: Math.max(0, rank - 2) }, (_, i) => i + 2 - rank).join()
+  const pool = rank > 2 && pixels === all && n.flag('keepDims') && isFloat(n.dtype())
+  if (pool) n.emit('GlobalAveragePool', [n.in(0)])
+  else reduction('ReduceMean')(n)
+}
 
 const argExtreme =
   (op: string): WriteRow =>
@@ -179,7 +191,7 @@ export const windows = {
       pads: n.a.pads as Value,
     }),
   reduceSum: reduction('ReduceSum'),
-  reduceMean: reduction('ReduceMean'),
+  reduceMean,
   reduceMax: reduction('ReduceMax'),
   reduceMin: reduction('ReduceMin'),
   reduceProd: reduction('ReduceProd'),

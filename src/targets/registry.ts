@@ -5,12 +5,13 @@ import { onnxruntime } from './onnxruntime.ts'
 import { onnxruntimeWeb } from './onnxruntime-web.ts'
 import { reference } from './reference.ts'
 import type { Target, TargetOptions } from './target.ts'
+import { tfjs } from './tfjs.ts'
 import { wasm } from './wasm.ts'
 
 export { nativeTargets } from './python/native.ts'
 
 /** Targets that run a graph. */
-export const targets: readonly Target[] = [reference, wasm, onnxruntime, onnxruntimeWeb]
+export const targets: readonly Target[] = [reference, wasm, onnxruntime, onnxruntimeWeb, tfjs]
 
 export type Chosen = { readonly target: Target; readonly variant: string; readonly options: TargetOptions }
 

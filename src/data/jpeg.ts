@@ -24,7 +24,7 @@ export type JpegOptions = {
 }
 
 /** Blocks that all scans together may visit: a file of many scans must not cost unbounded time. */
-const MAX_VISITS = 2 ** 25
+const MAX_VISITS = 2 ** 24
 
 export const isJpeg = (b: Uint8Array): boolean => b[0] === 0xff && b[1] === 0xd8 && b[2] === 0xff
 

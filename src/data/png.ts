@@ -135,10 +135,12 @@ function readSamples(h: Header, compressed: Uint8Array, where: string): Uint8Arr
       const row = raw.subarray(at + 1, at + 1 + p.stride)
       unfilter(raw[at]!, row, above, unit, where)
       const line = (p.y0 + y * p.dy) * h.width + p.x0
-      for (let i = 0; i < p.width * channels; i++) {
-        const to = (line + Math.floor(i / channels) * p.dx) * channels + (i % channels)
-        out[to] = sampleOf(row, i, h.depth)
-      }
+      if (h.depth === 8 && p.dx === 1) out.set(row, line * channels)
+      else
+        for (let i = 0; i < p.width * channels; i++) {
+          const to = (line + Math.floor(i / channels) * p.dx) * channels + (i % channels)
+          out[to] = sampleOf(row, i, h.depth)
+        }
       above = row
       at += p.stride + 1
     }

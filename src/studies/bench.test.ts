@@ -138,6 +138,8 @@ test('a model too large for the reference is judged by agreement, and the odd on
 })
 
 test('an abort stops the run and every child', async () => {
+  // Whose children would be counted.
+  await well
   const stop = new AbortController()
   const running = run(['right', 'hangs'], {
     signal: stop.signal,

@@ -41,7 +41,7 @@ export function mutatedFile(subject: Subject, seeds: readonly Seed[], seed: numb
   const r = generatorOf(subject.format, seed, index)
   const from = seeds[r.below(seeds.length)]!
   const other = seeds[r.below(seeds.length)]!
-  return { from, bytes: mutate(from.bytes, other.bytes, r, subject.nest) }
+  return { from, bytes: mutate(from.bytes, other.bytes, r, subject) }
 }
 
 /** Peak and present resident bytes; 0 where the system has no /proc. */

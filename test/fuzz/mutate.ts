@@ -1,8 +1,13 @@
-// Mutations for fuzzing: what ../mutate.ts does to any bytes, and what finds its way deeper into a format: parts of another real
+// Mutations for fuzzing: damage to the bytes, and what finds its way deeper into a format: parts of another real
 // file, lengths as the format writes them, absurd numbers in text, and nesting without end.
 
+import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { Rng } from '../../src/core/rng.ts'
-import { mutated } from '../mutate.ts'
+import { crc32, readZip, writeZip } from '../../src/core/zip.ts'
+import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/schema/onnx_pb.ts'
+import { damaged } from './damage.ts'
+import { mutateTree } from './tree.ts'
 
 /** Makes a file nested `depth` deep: what a recursive reader overflows on. */
 export type Nest = (depth: number) => Uint8Array
@@ -101,13 +106,22 @@ function withNumber(bytes: Uint8Array, r: Rng): Uint8Array {
   return joined(bytes.subarray(0, at), text.encode(absurd[r.below(absurd.length)]!), bytes.subarray(end))
 }
 
+/** Mutates behind a checksum or a compression: gives the file with a part of it changed by `change` and all sums right. */
+export type Within = (bytes: Uint8Array, change: (part: Uint8Array) => Uint8Array, r: Rng) => Uint8Array
+
 /** One mutated file. The same for the same generator state. */
-export function mutate(bytes: Uint8Array, other: Uint8Array, r: Rng, nest?: Nest): Uint8Array {
+export function mutate(
+  bytes: Uint8Array,
+  other: Uint8Array,
+  r: Rng,
+  { nest, within }: { readonly nest?: Nest; readonly within?: Within } = {},
+): Uint8Array {
   if (nest && r.below(200) === 0) return nest(10 ** (1 + r.below(5)))
+  if (within && r.below(4)) return within(bytes, (part) => mutate(part, other, r), r)
   let out = bytes
   for (let k = 1 + r.below(3); k > 0; k--) {
     const kind = r.below(8)
-    if (kind < 3) out = mutated(out, r)
+    if (kind < 3) out = damaged(out, r)
     else if (kind === 3) out = spliced(out, other, r)
     else if (kind === 4) out = withoutRun(out, r)
     else if (kind === 5) out = withNumber(out, r)
@@ -143,3 +157,57 @@ export const nestText =
   (before: string, open: string, close = '', after = ''): Nest =>
   (depth) =>
     text.encode(before + open.repeat(depth) + close.repeat(depth) + after)
+
+/** Changes one entry of a ZIP archive. */
+export const withinZip: Within = (bytes, change, r) => {
+  const entries = readZip(bytes, 'seed').map((e): [string, Uint8Array] => [e.name, e.read()])
+  const entry = entries[r.below(entries.length)]!
+  entry[1] = change(entry[1])
+  return writeZip(entries, r.below(2) ? 0 : 6)
+}
+
+export const withinGzip: Within = (bytes, change) => gzipSync(change(gunzipSync(bytes)))
+
+/** Changes one chunk of a PNG: its pixels before compression, or the body of another chunk. */
+export const withinPng: Within = (bytes, change, r) => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const chunks: { at: number; length: number; pixels: boolean }[] = []
+  for (let at = 8; at + 12 <= bytes.length; ) {
+    const length = view.getUint32(at)
+    chunks.push({ at, length, pixels: view.getUint32(at + 4) === 0x49444154 })
+    at += 12 + length
+  }
+  const one = chunks.filter((c) => c.pixels).length === 1
+  const { at, length, pixels } = chunks[r.below(chunks.length)]!
+  const body = bytes.subarray(at + 8, at + 8 + length)
+  const changed = pixels && one ? deflateSync(change(inflateSync(body))) : change(body)
+  const out = joined(bytes.subarray(0, at + 8), changed, new Uint8Array(4), bytes.subarray(at + 12 + length))
+  const to = new DataView(out.buffer)
+  to.setUint32(at, changed.length)
+  to.setUint32(at + 8 + changed.length, crc32(out.subarray(at + 4, at + 8 + changed.length)))
+  return out
+}
+
+/** Changes values of a decoded document, so that what comes out is well formed. */
+const withinTree =
+  (decode: (bytes: Uint8Array) => object, encode: (root: object) => Uint8Array): Within =>
+  (bytes, _change, r) => {
+    const root = decode(bytes)
+    mutateTree(root, r)
+    try {
+      return encode(root)
+    } catch {
+      // A value that its field can't hold, or a document that holds itself.
+      return bytes
+    }
+  }
+
+export const withinJson = withinTree(
+  (bytes) => JSON.parse(new TextDecoder().decode(bytes)),
+  (root) => text.encode(JSON.stringify(root)),
+)
+
+export const withinOnnx = withinTree(
+  (bytes) => fromBinary(ModelProtoSchema, bytes),
+  (root) => toBinary(ModelProtoSchema, root as ModelProto),
+)

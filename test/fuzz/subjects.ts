@@ -9,7 +9,17 @@ import { writeNpy } from '../../src/data/npy.ts'
 import { readers } from '../../src/data/readers.ts'
 import type { ModelFiles } from '../../src/formats/detect.ts'
 import { openModel } from '../../src/formats/open.ts'
-import { type Nest, nestProtobuf, nestText } from './mutate.ts'
+import {
+  type Nest,
+  nestProtobuf,
+  nestText,
+  type Within,
+  withinGzip,
+  withinJson,
+  withinOnnx,
+  withinPng,
+  withinZip,
+} from './mutate.ts'
 
 export type Seed = { readonly name: string; readonly bytes: Uint8Array; readonly folder?: string }
 
@@ -19,6 +29,7 @@ export type Subject = {
   /** Returns, or throws an InputError or UnsupportedError; anything else is a finding. */
   read(bytes: Uint8Array, seed: Seed): unknown
   readonly nest?: Nest
+  readonly within?: Within
 }
 
 const root = join(import.meta.dirname, '..', '..')
@@ -54,18 +65,22 @@ async function readModel(bytes: Uint8Array, seed: Seed): Promise<void> {
   await openModel(files)
 }
 
-const model = (format: string, patterns: readonly string[], nest?: Nest): Subject => ({
+const model = (
+  format: string,
+  patterns: readonly string[],
+  more: Pick<Subject, 'nest' | 'within'> = {},
+): Subject => ({
   format,
   seeds: () => filesOf(patterns),
   read: readModel,
-  ...(nest && { nest }),
+  ...more,
 })
 
-const data = (format: string, seeds: () => Seed[], nest?: Nest): Subject => ({
+const data = (format: string, seeds: () => Seed[], more: Pick<Subject, 'nest' | 'within'> = {}): Subject => ({
   format,
   seeds,
   read: (bytes) => readers[format]!(bytes, `fuzz.${format}`),
-  ...(nest && { nest }),
+  ...more,
 })
 
 const image = tensorOf(
@@ -106,19 +121,26 @@ const textGraph = `graph net(x: float32[batch, 3]) -> (y) {
   y: float32[batch, 2] = clamp(t) {low: 0, high: inf} "relu" from ["dense", "fuse"]
 }`
 
+/** A graph (7) in an attribute (5, 6) of a node (1) of a graph … */
+const nestOnnx: Nest = (depth) => {
+  const inner = nestProtobuf([1, 5, 6])(depth)
+  return Buffer.concat([Buffer.from([8, 8, 0x3a]), varint(inner.length), inner])
+}
+
+function varint(value: number): Uint8Array {
+  const out: number[] = []
+  let rest = value
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) out.push((rest & 0x7f) | 0x80)
+  return Uint8Array.from([...out, rest])
+}
+
 export const subjects: readonly Subject[] = [
-  // A graph (7) in an attribute (5, 6) of a node (1) of a graph …
-  model('onnx', ['**/*.onnx'], (depth) => {
-    const inner = nestProtobuf([1, 5, 6])(depth)
-    return Buffer.concat([
-      Buffer.from([8, 8]),
-      nestProtobuf([7])(1).subarray(0, 1),
-      varint(inner.length),
-      inner,
-    ])
-  }),
+  model('onnx', ['**/*.onnx'], { nest: nestOnnx, within: withinOnnx }),
   model('tflite', ['**/*.tflite']),
-  model('tfjs', ['**/model.json'], nestText('{"format":"graph-model","modelTopology":', '[', ']', '}')),
+  model('tfjs', ['**/model.json'], {
+    nest: nestText('{"format":"graph-model","modelTopology":', '[', ']', '}'),
+    within: withinJson,
+  }),
   {
     format: 'text',
     seeds: () => [made('net.txt', bytesOf(textGraph))],
@@ -133,11 +155,11 @@ export const subjects: readonly Subject[] = [
       made('i64.npy', writeNpy(tensorOf('int64', [3], [1, 2, 3]))),
       made('pixels.npy', writeNpy(image)),
     ],
-    nestText("\x93NUMPY\x01\x00v\x00{'descr': ", '('),
+    { nest: nestText("\x93NUMPY\x01\x00v\x00{'descr': ", '(') },
   ),
-  data('npz', () => filesOf(['**/*.npz'])),
-  data('zip', () => filesOf(['**/*.npz', '**/*.keras', '**/*.pt'])),
-  data('gzip', () => [made('a.gz', gzipSync(Buffer.alloc(5000, 'strata')))]),
+  data('npz', () => filesOf(['**/*.npz']), { within: withinZip }),
+  data('zip', () => filesOf(['**/*.npz', '**/*.keras', '**/*.pt']), { within: withinZip }),
+  data('gzip', () => [made('a.gz', gzipSync(Buffer.alloc(5000, 'strata')))], { within: withinGzip }),
   data('idx', () => [
     made(
       'images.idx',
@@ -146,7 +168,7 @@ export const subjects: readonly Subject[] = [
     made('labels.idx', Buffer.concat([header(0, 0, 8, 1, 0, 0, 0, 5), Buffer.alloc(5, 3)])),
   ]),
   data('jpeg', () => filesOf(['**/*.jpg'])),
-  data('png', () => filesOf(['**/*.png'])),
+  data('png', () => filesOf(['**/*.png']), { within: withinPng }),
   data('bmp', () => [made('a.bmp', bitmap(7, 5))]),
   data('netpbm', () => [
     made('a.ppm', Buffer.concat([bytesOf('P6\n7 5\n255\n'), image.data as Uint8Array])),
@@ -154,10 +176,3 @@ export const subjects: readonly Subject[] = [
   ]),
   data('wav', () => filesOf(['**/*.wav'])),
 ]
-
-function varint(value: number): Uint8Array {
-  const out: number[] = []
-  let rest = value
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) out.push((rest & 0x7f) | 0x80)
-  return Uint8Array.from([...out, rest])
-}

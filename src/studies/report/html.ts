@@ -68,8 +68,12 @@ ${fact('inputs judged', `${data.samples}${data.labelled ? ', labelled' : ''}`)}$
 }
 
 function targetTable(result: CheckResult): Markup {
-  const there = result.targets.filter((t) => t.verdict !== 'absent')
-  const absent = result.targets.filter((t) => t.verdict === 'absent')
+  const there = result.targets.filter((t) => judged(t) || wrong(t))
+  // Variants of one target mostly fail for one reason.
+  const unrun = Map.groupBy(
+    result.targets.filter((t) => !there.includes(t)),
+    (t) => t.reason ?? t.says,
+  )
   const labelled = there.some((t) => t.accuracy)
   const scored = there.some((t) => t.labels)
   const cell = (label: string, value: string | Markup | null, number = false): Markup =>
@@ -96,8 +100,13 @@ ${
 }
 <p class="small muted">The largest error is that of the model's outputs against the float64 reference, beside what rounding alone may do to them. <b>Within rounding</b>: every value, inner ones too, differs by no more than its bound.</p>
 ${
-  absent.length > 0 &&
-  html`<details><summary class="small">Not run: ${absent.map((t) => t.target).join(', ')}</summary><dl class="small">${absent.map((t) => html`<dt>${t.target}</dt><dd>${t.reason ?? ''}</dd>`)}</dl></details>`
+  unrun.size > 0 &&
+  html`<details><summary class="small">Not run: ${[...unrun.values()]
+    .flat()
+    .map((t) => t.target)
+    .join(', ')}</summary>${[...unrun].map(
+    ([reason, those]) => html`<p class="small"><b>${those.map((t) => t.target).join(', ')}</b> ${reason}</p>`,
+  )}</details>`
 }
 </section>`
 }

@@ -46,8 +46,8 @@ pre { background: var(--raised); border: 1px solid var(--line); border-radius: 8
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { text-align: left; font-weight: 600; color: var(--muted); font-size: 12px; padding: 6px 10px; border-bottom: 1px solid var(--line); }
 td { padding: 8px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td b { overflow-wrap: anywhere; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+table.stack td:first-child b { white-space: nowrap; }
 button { font: inherit; font-size: 13px; color: var(--text); background: var(--raised); border: 1px solid var(--line); border-radius: 7px; padding: 4px 10px; cursor: pointer; }
 button:hover { border-color: var(--accent); }
 button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: var(--page); }
@@ -100,6 +100,7 @@ footer { margin-top: 48px; color: var(--muted); font-size: 12px; }
   table.stack td:first-child { text-align: left; font-size: 15px; }
   table.stack td:first-child::before { display: none; }
   .time { grid-template: 'name ms' 'track track' / minmax(0, 1fr) max-content; margin: 10px 0; }
+  table.stack td:first-child b { white-space: normal; overflow-wrap: anywhere; }
   .verdict { flex-direction: column; gap: 4px; }
   .cards .card { width: calc(50% - 6px); }
 }

@@ -84,7 +84,16 @@ export function pageData(result: CheckResult): PageData {
       }
     })
   return {
-    nodes: graph.map(({ node, op, shape, attributes }) => ({ name: node, op, shape, attributes })),
+    nodes: graph.map(({ node, op, shape, attributes }) => ({
+      name: node,
+      op,
+      shape,
+      // A scale for each channel says little to a reader.
+      attributes: attributes.replace(/\[([^\]]*)\]/g, (all, list: string) => {
+        const items = list.split(', ')
+        return items.length > 5 ? `[${items.slice(0, 3).join(', ')}, … ${items.length} in all]` : all
+      }),
+    })),
     drawing: {
       x: drawn.x.map(Math.round),
       y: drawn.y.map(Math.round),

@@ -3,6 +3,7 @@
 import type { DType } from '../../core/dtype.ts'
 import { type Tensor, tensorOf } from '../../core/tensor.ts'
 import type { GraphBuilder } from '../../ir/graph.ts'
+import { transposed } from '../../ir/ops/elements.ts'
 import type { Multiplier, Rounding } from '../../ir/ops/tflite-fixed.ts'
 import { type Attributes, isStatic, type ValueId } from '../../ir/types.ts'
 
@@ -68,6 +69,18 @@ export class Emitter {
       )
     const wide = this.cast(x, to)
     return zero === 0 ? wide : this.with('sub', wide, zero)
+  }
+
+  /** A zero point as an input of the operators on 8-bit integers; null where it is 0. */
+  zeroPoint(of: ValueId, zero: number): ValueId | null {
+    return zero === 0 ? null : this.scalar(this.dtype(of), zero)
+  }
+
+  /** The matrix of a constant turned here, else by a node. */
+  turned(x: ValueId): ValueId {
+    const c = this.b.constantOf(x)
+    if (c) return this.b.constant(transposed(c, [1, 0]), `${this.b.nameOf(x)}:turned`)
+    return this.op('transpose', [x], { permutation: [1, 0] })
   }
 
   /** int32 x times the multipliers: one, or one for each index of the last axis. */

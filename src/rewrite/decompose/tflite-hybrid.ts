@@ -84,8 +84,8 @@ const fullyConnected: Decomposition = (b, inputs, node) => {
   const rows = !a.keepDims || e.rank(x) === 1 ? e.op('reshape', [x, e.list('int64', [-1, depth])]) : x
   const q = quantised(e, rows, [-1], a.asymmetric === true)
   const centred = q.zero === null ? q.values : e.op('sub', [q.values, q.zero])
-  const turned = e.op('transpose', [e.centred(w, 0, 'int32')], { permutation: [1, 0] })
-  return [finished(e, e.op('matMul', [centred, turned]), q.scale, inputs[2] ?? null, a)]
+  const sums = e.op('matMul', [centred, e.centred(e.turned(w), 0, 'int32')])
+  return [finished(e, sums, q.scale, inputs[2] ?? null, a)]
 }
 
 export const tfliteHybridDecompositions: Decompositions = {

@@ -9,6 +9,7 @@ import { tflite } from '../../ir/ops/tflite.ts'
 import type { Graph } from '../../ir/types.ts'
 import { verify } from '../../ir/verify.ts'
 import { decompose } from './decompose.ts'
+import { integerProductDecompositions } from './integer-products.ts'
 import { tfliteDecompositions } from './tflite.ts'
 
 const plain = (g: Graph): Graph => {
@@ -29,6 +30,16 @@ test.each(['dscnn-int8', 'transformer-drq'])('%s decomposed gives the same bits'
   const inputs = graph.inputs.map((_, i) => arrays.get(`in${i}`)!)
   const made = plain(graph)
   expect(made.nodes.some((n) => n.op.startsWith('tflite'))).toBe(false)
+  expect(evaluate(made, inputs)).toEqual(evaluate(graph, inputs))
+})
+
+test('down to int32 products, for targets without those of 8 bits, the bits stay', () => {
+  const graph = readTflite(asset('dscnn-int8.tflite'), { where: 'dscnn' })
+  const inputs = [readNpz(asset('dscnn-int8.npz'), 'dscnn').get('in0')!]
+  const table = { ...tfliteDecompositions, ...integerProductDecompositions }
+  const made = decompose(graph, table, (op) => !(op in table))
+  // Nine convolutions, and the average pool's sums.
+  expect(made.nodes.filter((n) => n.op === 'conv2d').length).toBe(10)
   expect(evaluate(made, inputs)).toEqual(evaluate(graph, inputs))
 })
 

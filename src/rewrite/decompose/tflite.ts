@@ -58,22 +58,36 @@ function requantised(e: Emitter, sums: ValueId, a: Attributes, to: string, perCh
 
 const accumulator = (a: Attributes): 'int32' | 'int64' => stringOf(a, 'accumulator') as 'int32'
 
+/** Sums of 8-bit products, or of 16-bit ones in 64 bits. */
 const conv: Rule = (e, [x, w], a, bias) => {
-  const acc = accumulator(a)
-  const sums = e.op(
-    'conv2d',
-    [
-      e.centred(x!, numberOf(a, 'inputZero'), acc),
-      e.centred(w!, numberOf(a, 'filterZero'), acc),
-      wide(e, bias, acc),
-    ],
-    window(a),
-  )
+  const [xZero, wZero] = [numberOf(a, 'inputZero'), numberOf(a, 'filterZero')]
+  let sums: ValueId
+  if (e.dtype(x!) === 'int16') {
+    const acc = accumulator(a)
+    sums = e.op(
+      'conv2d',
+      [e.centred(x!, xZero, acc), e.centred(w!, wZero, acc), wide(e, bias, acc)],
+      window(a),
+    )
+  } else {
+    const zeros = [e.zeroPoint(x!, xZero), e.zeroPoint(w!, wZero)]
+    sums = e.op('convInteger2d', [x!, w!, ...zeros], window(a))
+    if (bias !== null) sums = e.op('add', [sums, bias])
+  }
   return requantised(e, sums, a, e.dtype(x!), e.dtype(x!) !== 'uint8')
 }
 
 const wide = (e: Emitter, bias: ValueId | null, acc: 'int32' | 'int64'): ValueId | null =>
   bias === null ? null : e.centred(bias, 0, acc)
+
+/** Integer sums of a matrix product. */
+function matrixSums(e: Emitter, x: ValueId, y: ValueId, a: Attributes): ValueId {
+  const [xZero, yZero] = [numberOf(a, 'inputZero'), numberOf(a, 'filterZero')]
+  if (e.dtype(x) !== 'int16')
+    return e.op('matMulInteger', [x, y, e.zeroPoint(x, xZero), e.zeroPoint(y, yZero)])
+  const acc = accumulator(a)
+  return e.op('matMul', [e.centred(x, xZero, acc), e.centred(y, yZero, acc)])
+}
 
 const convTranspose: Rule = (e, [x, w], a, bias) => {
   const acc = accumulator(a)
@@ -99,25 +113,16 @@ const convTranspose: Rule = (e, [x, w], a, bias) => {
 }
 
 const fullyConnected: Rule = (e, [x, w], a, bias) => {
-  const acc = accumulator(a)
   const depth = e.shape(w!)?.[1]
   if (depth === undefined) throw new BugError('decompose: tfliteFullyConnected of open weights')
-  let rows = e.centred(x!, numberOf(a, 'inputZero'), acc)
-  if (!a.keepDims || e.rank(x!) === 1) rows = e.op('reshape', [rows, e.list('int64', [-1, depth])])
-  const turned = e.op('transpose', [e.centred(w!, numberOf(a, 'filterZero'), acc)], { permutation: [1, 0] })
-  let sums = e.op('matMul', [rows, turned])
-  if (bias !== null) sums = e.op('add', [sums, wide(e, bias, acc)])
+  const flat = !a.keepDims || e.rank(x!) === 1
+  const rows = flat ? e.op('reshape', [x!, e.list('int64', [-1, depth])]) : x!
+  let sums = matrixSums(e, rows, e.turned(w!), a)
+  if (bias !== null) sums = e.op('add', [sums, wide(e, bias, e.dtype(sums) as 'int32')])
   return requantised(e, sums, a, e.dtype(x!), numbersOf(a, 'filterScales').length > 1)
 }
 
-const batchMatMul: Rule = (e, [x, y], a) => {
-  const acc = accumulator(a)
-  const sums = e.op('matMul', [
-    e.centred(x!, numberOf(a, 'inputZero'), acc),
-    e.centred(y!, numberOf(a, 'filterZero'), acc),
-  ])
-  return requantised(e, sums, a, e.dtype(x!), false)
-}
+const batchMatMul: Rule = (e, [x, y], a) => requantised(e, matrixSums(e, x!, y!, a), a, e.dtype(x!), false)
 
 /** Functions of one integer: a table of all of them. */
 const unary =

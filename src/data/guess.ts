@@ -20,8 +20,8 @@ export type InputHints = {
   quantization?: { scale: number; zeroPoint: number }
   /** The data is sound, so that an input that could be a picture is a spectrogram. */
   sound?: boolean
-  /** The network itself begins by scaling its input (a Rescaling layer, a division by 255). */
-  scalesInput?: boolean
+  /** What the network's own first operators want (input-range.ts). */
+  range?: 'bytes' | 'unit'
 }
 
 export type Guess = { preprocessing: Preprocessing; reason: string }
@@ -63,7 +63,11 @@ function chooseRule(h: InputHints, image: ImageForm): { name: PresetName; why: s
   const text = `${h.model ?? ''} ${h.inputName}`.toLowerCase()
   const producer = (h.producer ?? '').toLowerCase()
   if (h.dtype === 'uint8') return { name: 'raw', why: 'and takes bytes: the network scales them itself' }
-  if (h.scalesInput) return { name: 'raw', why: 'and the network begins by scaling its input' }
+  if (h.range === 'bytes') return { name: 'raw', why: 'and the network begins by scaling bytes itself' }
+  if (h.range === 'unit')
+    return { name: 'unit', why: 'and the network begins by doubling its input: 0 to 1 to −1 to 1' }
+  const quantized = h.dtype === 'int8' && h.quantization ? quantizedRule(h.quantization) : undefined
+  if (quantized) return quantized
   if (image.channels === 1) return { name: 'unit', why: 'gray, for which 0 to 1 is most common' }
   const fromTorch = h.format === 'pytorch' || /torch/.test(producer)
   const keras = /keras|tensorflow|tf2onnx|tflite|tfjs|toco|mlir/.test(`${producer} ${h.format ?? ''}`)
@@ -139,4 +143,22 @@ function guessSound(h: InputHints): Guess {
     )
   }
   return done('none', [], 'has no form that is known: the samples are taken as they are')
+}
+
+/** The quantisation of an 8-bit input spans the values that the network was calibrated with. */
+function quantizedRule(q: {
+  scale: number
+  zeroPoint: number
+}): { name: PresetName; why: string } | undefined {
+  const low = q.scale * (-128 - q.zeroPoint)
+  const high = q.scale * (127 - q.zeroPoint)
+  const spans = (a: number, b: number): boolean =>
+    Math.abs(low - a) < 0.05 * (b - a) && Math.abs(high - b) < 0.05 * (b - a)
+  const why = `quantised over ${Number(low.toFixed(3))} to ${Number(high.toFixed(3))}`
+  if (spans(-1, 1)) return { name: 'signed', why }
+  if (spans(0, 1)) return { name: 'unit', why }
+  if (spans(0, 255)) return { name: 'raw', why }
+  // (0 − 0.485) / 0.229 and (1 − 0.406) / 0.225 are the ends of ImageNet's normalisation.
+  if (spans(-2.118, 2.64)) return { name: 'torchvision', why }
+  return undefined
 }

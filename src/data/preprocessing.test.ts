@@ -259,16 +259,30 @@ test('a guess follows type, layout, origin and name, and gives its reason', () =
   expect(guess([1, 224, 224, 3]).reason).toBe(
     'a guess: input is a NHWC picture of 224×224 with 3 channels, channels last as in TensorFlow, where most networks take −1 to 1',
   )
-  const quantized = guess([1, 32, 32, 3], {
-    dtype: 'int8',
-    quantization: { scale: 0.0078125, zeroPoint: -1 },
-  })
-  expect(quantized.preprocessing.steps.at(-1)).toEqual({
+  const int8 = (scale: number, zeroPoint: number) =>
+    guess([1, 3, 32, 32], { dtype: 'int8', quantization: { scale, zeroPoint } })
+  expect(int8(0.0078125, -1).preprocessing.steps.at(-1)).toEqual({
     do: 'quantize',
     dtype: 'int8',
     scale: 0.0078125,
     zeroPoint: -1,
   })
+  const spans: [number, number][] = [
+    [0.0078125, 0],
+    [1 / 255, -128],
+    [1, -128],
+    [0.0187, -14],
+    [0.5, 0],
+  ]
+  expect(spans.map((q) => name(int8(...q))?.split(' ')[0])).toEqual([
+    'signed',
+    'unit',
+    'raw',
+    'torchvision',
+    'torchvision',
+  ])
+  expect(int8(1 / 255, -128).reason).toMatch(/quantised over 0 to 1$/)
+  expect(name(guess([1, 3, 224, 224], { range: 'bytes' }))).toBe('raw (a guess)')
 })
 
 test('for sound a guess gives samples, cepstra or mel bands of the right shape', () => {

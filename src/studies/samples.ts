@@ -9,6 +9,7 @@ import { isZip } from '../core/zip.ts'
 import { type DataSet, type FileSystem, type Sample, subset } from '../data/dataset.ts'
 import { guessPreprocessing } from '../data/guess.ts'
 import { isImage } from '../data/images.ts'
+import { inputRange } from '../data/input-range.ts'
 import { isNpy, readNpy } from '../data/npy.ts'
 import { readNpz } from '../data/npz.ts'
 import { openData } from '../data/open.ts'
@@ -145,8 +146,9 @@ function preprocessingFor(
     return { preprocessing: p, says: describePreprocessing(p) }
   }
   if (sample.kind === 'tensors') return { preprocessing: null, says: 'none: the arrays are the inputs' }
-  const input = graph.inputs.map((v) => graph.values[v]!).find((v) => v.type.kind === 'tensor')
-  if (!input) throw new InputError(`${model.name}: no input to feed the data to`)
+  const id = graph.inputs.find((v) => graph.values[v]!.type.kind === 'tensor')
+  const input = id === undefined ? undefined : graph.values[id]
+  if (id === undefined || !input) throw new InputError(`${model.name}: no input to feed the data to`)
   const { dtype, shape } = typeOfInput(input)
   const sides = (shape ?? []).map((d) => (typeof d === 'number' ? d : -1))
   if (typeof given === 'string') {
@@ -159,6 +161,7 @@ function preprocessingFor(
     return { preprocessing: p, says: describePreprocessing(p) }
   }
   const q = input.quantization
+  const range = inputRange(graph, id)
   const { preprocessing, reason } = guessPreprocessing({
     inputName: input.name,
     shape: sides,
@@ -166,6 +169,7 @@ function preprocessingFor(
     format: model.format,
     model: model.name,
     sound: sample.kind === 'sound' || (sample.kind === 'file' && isWav(sample.bytes)),
+    ...(range && { range }),
     ...(q && { quantization: { scale: q.scale[0]!, zeroPoint: q.zeroPoint[0] ?? 0 } }),
   })
   return { preprocessing, says: `${reason}. ${describePreprocessing(preprocessing)}` }

@@ -81,8 +81,23 @@ export class ProgramBuilder {
     this.steps.push({ kernel: id, buffers: k.used(), nodes, macs })
   }
 
+  /** The program, without buffers that no step uses. */
   finish(name: string, inputs: readonly number[], outputs: readonly number[]): Program {
-    return { name, buffers: this.buffers, kernels: this.kernels, steps: this.steps, inputs, outputs }
+    const used = new Set([...inputs, ...outputs, ...this.steps.flatMap((s) => s.buffers)])
+    const index = new Map<number, number>()
+    const buffers = this.buffers.filter((_, i) => {
+      if (used.has(i)) index.set(i, index.size)
+      return used.has(i)
+    })
+    const to = (i: number): number => index.get(i)!
+    return {
+      name,
+      buffers,
+      kernels: this.kernels,
+      steps: this.steps.map((s) => ({ ...s, buffers: s.buffers.map(to) })),
+      inputs: inputs.map(to),
+      outputs: outputs.map(to),
+    }
   }
 }
 
@@ -155,6 +170,7 @@ export class KernelBuilder {
       dtype: this.buffers[id]!.dtype,
       length: this.buffers[id]!.length,
       access: p.reads && p.writes ? 'update' : p.writes ? 'write' : 'read',
+      ...(this.buffers[id]!.role === 'scratch' && { scratch: true }),
     }))
   }
   used(): number[] {

@@ -4,6 +4,7 @@
 
 import type { Graph, Node, ValueId } from '../ir/types.ts'
 import { isElementwise } from './fuse.ts'
+import { winogradExtra } from './lower/winograd.ts'
 
 export type Layout = {
   /** Dimensions from the outermost in memory to the innermost. */
@@ -65,10 +66,26 @@ export function layouts(graph: Graph): (Layout | undefined)[] {
     const start = n.attributes.layout === 'channelsLast' ? 1 : 2
     for (let d = 0; d < rank; d++) {
       before[v]![start + d] = Math.max(before[v]![start + d]!, pads[d]!)
-      after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]!)
+      after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]! + extra(n, d, start))
     }
+  }
+  /** Whole tiles of Winograd's algorithm may reach beyond the padded image. */
+  function extra(n: Node, d: number, start: number): number {
+    const out = shapeOf(graph, n.outputs[0]!)
+    return isWinograd(n, shapeOf(graph, n.inputs[1]!)) ? winogradExtra(out[start + d]!, 4) : 0
   }
   return graph.values.map((_, v) => ({ order: orderOf(v), before: before[v]!, after: after[v]! }))
 }
+
+/** A convolution that Winograd's algorithm could run. */
+export const isWinograd = (
+  n: { readonly op: string; readonly attributes: Node['attributes'] },
+  filter: readonly number[],
+): boolean =>
+  n.op === 'conv2d' &&
+  n.attributes.groups === 1 &&
+  String(filter.slice(2)) === '3,3' &&
+  String(n.attributes.strides) === '1,1' &&
+  String(n.attributes.dilations) === '1,1'
 
 const size = (s: readonly number[]): number => s.reduce((a, b) => a * b, 1)

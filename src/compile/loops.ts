@@ -65,6 +65,8 @@ export type Parameter = {
   /** Elements. */
   readonly length: number
   readonly access: 'read' | 'write' | 'update'
+  /** Private to whoever runs part of the parallel range; every iteration finds it with undefined content. */
+  readonly scratch?: boolean
 }
 
 export type Kernel = {
@@ -78,7 +80,8 @@ export type Buffer = {
   readonly dtype: DType
   /** Elements. */
   readonly length: number
-  readonly role: 'input' | 'output' | 'constant' | 'temp'
+  /** `scratch`: one for every thread. */
+  readonly role: 'input' | 'output' | 'constant' | 'temp' | 'scratch'
   /** Of constants, in storage form (see dtype.ts). */
   readonly data?: TensorData
 }

@@ -15,15 +15,17 @@ export type Plan = {
 }
 
 /** Cache lines are 64 bytes; a line beyond the end keeps vector loads of tails inside. */
-const align = (n: number): number => Math.ceil(n / 64) * 64
+export const align = (n: number): number => Math.ceil(n / 64) * 64
 
-/** Plans the memory from byte `start` on. */
-export function planMemory(program: Program, start = 0): Plan {
+/** Plans the memory from byte `start` on. A scratch buffer has a part for every thread, `align`ed. */
+export function planMemory(program: Program, start = 0, threads = 1): Plan {
   const offsets = new Array<number>(program.buffers.length).fill(0)
-  const sizes = program.buffers.map((b) => align(b.length * bytesOf(b.dtype)))
+  const sizes = program.buffers.map(
+    (b) => align(b.length * bytesOf(b.dtype)) * (b.role === 'scratch' ? threads : 1),
+  )
   let end = align(start)
   program.buffers.forEach((b, i) => {
-    if (b.role === 'temp') return
+    if (b.role === 'temp' || b.role === 'scratch') return
     offsets[i] = end
     end += sizes[i]!
   })
@@ -38,7 +40,7 @@ export function planMemory(program: Program, start = 0): Plan {
   // Largest first, each at the lowest place that is free over its whole life.
   const temps = program.buffers
     .map((_, i) => i)
-    .filter((i) => program.buffers[i]!.role === 'temp' && last[i]! >= 0)
+    .filter((i) => /temp|scratch/.test(program.buffers[i]!.role) && last[i]! >= 0)
     .sort((a, b) => sizes[b]! - sizes[a]! || a - b)
   const placed: number[] = []
   let top = end

@@ -39,8 +39,8 @@ export type Extent = {
   readonly rows: number
   readonly depth: number
   readonly columns: number
-  /** Of a convolution that Winograd's algorithm could run: 3×3, stride 1. */
-  readonly winograd: boolean
+  /** The image, of a convolution that Winograd's algorithm could run: 3×3, stride 1. */
+  readonly winograd: { readonly height: number; readonly width: number } | undefined
 }
 
 /** Activations of one block: half of a typical second-level cache, in float32 values. */
@@ -49,12 +49,33 @@ const blockElements = 65536
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = engine.tile
   return {
-    algorithm: 'spatialPack',
+    algorithm: algorithmFor(x, engine),
     rows,
     columns,
     block: Math.max(1, Math.floor(blockElements / (x.depth * rows))),
     unroll: 1,
   }
+}
+
+/** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */
+function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
+  if (!x.winograd) return 'spatialPack'
+  const channels = x.depth / 9
+  const { height, width } = x.winograd
+  const images = x.rows / (height * width)
+  // A value that is written and read again costs as much as this many products; a weight from memory beyond the caches, twice that.
+  const perValue = engine.lanes * 1.5
+  let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
+  for (const m of [2, 4]) {
+    const area = (m + 2) ** 2
+    const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)
+    const weights = area * channels * x.columns
+    const products = area * (Math.ceil(tiles / engine.tile[0]) * engine.tile[0]) * channels * x.columns
+    const transforms = area * tiles * (channels + x.columns) * perValue
+    const cost = products + transforms + weights * (weights > 2 ** 22 ? 2 * perValue : perValue)
+    if (cost < best[0]) best = [cost, m === 2 ? 'winograd2' : 'winograd4']
+  }
+  return best[1]
 }
 
 /** Sizes of register tiles that cover n rows evenly: `count` of `size`, the others one smaller. */

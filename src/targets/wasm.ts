@@ -46,7 +46,7 @@ export const wasm: Target = {
   async compile(graph, options) {
     const { engine, threads } = optionsOf(options)
     const program = compile(graph, { engine: engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe'] })
-    const image = buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1 })
+    const image = buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads })
     return { target: 'wasm', options, bytes: encodeImage(image), graph }
   },
   async load(artifact: Artifact): Promise<Executable> {

@@ -45,20 +45,34 @@ export function panelsOf(columns: number, depth: number, width: number, lanes: n
   return { full, columns: width, tail, size: depth * (full * width + tail) }
 }
 
-/** Packs `at(depth, column)` of one group into `to` from `start`. Padding columns stay zero. */
-export function packPanels(
-  p: Panels,
-  depth: number,
-  columns: number,
-  at: (k: number, n: number) => number,
-  to: Float32Array,
-  start: number,
-): void {
-  for (let n = 0; n < columns; n++) {
-    const panel = Math.floor(n / p.columns)
+/** A right side in memory: the depth counted over two dimensions (taps, channels), and the columns. */
+export type Source = {
+  readonly data: ArrayLike<number>
+  readonly offset: number
+  readonly depth: readonly [outer: number, inner: number]
+  readonly strides: readonly [outer: number, inner: number, column: number]
+  readonly columns: number
+}
+
+/** Packs one group into `to` from `start`. Padding columns stay zero. */
+export function packPanels(p: Panels, from: Source, to: Float32Array, start: number): void {
+  const { data, depth, strides } = from
+  const size = depth[0] * depth[1]
+  for (let first = 0; first < from.columns; first += p.columns) {
+    const panel = first / p.columns
     const width = panel < p.full ? p.columns : p.tail
-    const base = start + panel * p.columns * depth + (n % p.columns)
-    for (let k = 0; k < depth; k++) to[base + k * width] = at(k, n)
+    const count = Math.min(width, from.columns - first)
+    let at = start + panel * p.columns * size
+    for (let outer = 0; outer < depth[0]; outer++) {
+      for (let inner = 0; inner < depth[1]; inner++) {
+        let place = from.offset + outer * strides[0] + inner * strides[1] + first * strides[2]
+        for (let n = 0; n < count; n++) {
+          to[at + n] = data[place]!
+          place += strides[2]
+        }
+        at += width
+      }
+    }
   }
 }
 
@@ -100,8 +114,14 @@ function placeIn(i: Expr, shape: readonly number[], strides: readonly number[]):
   return e
 }
 
-/** The loops of a contraction under a schedule. */
-export function contract(k: KernelBuilder, c: Contraction, s: Schedule, lanes: number): Statement[] {
+/** The loops of a contraction under a schedule: a kernel of its own, or (not `parallel`) part of one. */
+export function contract(
+  k: KernelBuilder,
+  c: Contraction,
+  s: Schedule,
+  lanes: number,
+  parallel = true,
+): Statement[] {
   const outs = [c.out, ...c.operands]
   const rows = merge(c.rows, [c.left.rows, ...outs.map((o) => o.rows)])
   const depth = merge(c.depth, [c.left.depth])
@@ -113,9 +133,10 @@ export function contract(k: KernelBuilder, c: Contraction, s: Schedule, lanes: n
   const panelCount = panels.full + (panels.tail ? 1 : 0)
   if (total === 0 || groups === 0 || c.columns === 0) return []
   // Blocks of tiles are the parallel range; with few tiles, panels are.
-  const block = Math.min(s.block, Math.max(1, Math.ceil(tiles.tiles / 8)))
+  const block = parallel ? Math.min(s.block, Math.max(1, Math.ceil(tiles.tiles / 8))) : s.block
   const blocks = Math.ceil(tiles.tiles / block)
-  const splits = blocks * groups >= 8 ? 1 : Math.min(panelCount, Math.ceil(8 / (blocks * groups)))
+  const splits =
+    !parallel || blocks * groups >= 8 ? 1 : Math.min(panelCount, Math.ceil(8 / (blocks * groups)))
   const perSplit = Math.ceil(panelCount / splits)
   const flat = rows.shape.length === 1
 
@@ -269,6 +290,6 @@ export function contract(k: KernelBuilder, c: Contraction, s: Schedule, lanes: n
       const [s2, gv] = held('group', g, groups)
       return [...s0, ...s1, ...s2, ...body(gv, bv, sv)]
     },
-    { mode: 'parallel' },
+    { mode: parallel ? 'parallel' : 'serial' },
   )
 }

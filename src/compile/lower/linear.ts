@@ -3,56 +3,55 @@
 import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
+import { isWinograd } from '../layout.ts'
 import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
 import type { Schedule } from '../schedule.ts'
 import { broadcastTo, type Index, placeOf, type View } from '../view.ts'
 import { type Contraction, contract, packPanels, panelsOf } from './contract.ts'
 import { copyLoops, type Lower, type Lowering, NoLowering, orderFor } from './lowering.ts'
+import { winograd, winogradExtra } from './winograd.ts'
 
 const float = (k: Lowering): void => {
   if (k.types[0]!.dtype !== 'float32') throw new NoLowering(`${k.op} of ${k.types[0]!.dtype}`)
 }
 
-/**
- * Panels of a right side seen as [groups…, depth…, columns]: at compile time where its content is known, else by a step of their own.
- * The strides of `right` say where (group, depth, column) lies.
- */
-function packed(
-  x: Lowering,
-  right: {
-    readonly view: View
-    readonly tensor: Tensor | undefined
-    readonly groups: View
-    readonly depth: number
-    readonly columns: number
-  },
-  s: Schedule,
-): { buffer: number; groups: readonly number[] } {
-  const { depth, columns } = right
+type Right = {
+  /** [groups…, taps, channels, columns], where the content lies. */
+  readonly view: View
+  readonly tensor: Tensor | undefined
+}
+
+/** Panels of a right side: at compile time where its content is known, else by a step of their own. */
+function packed(x: Lowering, right: Right, s: Schedule): { buffer: number; groups: readonly number[] } {
+  const { view } = right
+  const [taps, channels, columns] = view.shape.slice(-3) as [number, number, number]
+  const depth = taps * channels
   const p = panelsOf(columns, depth, s.columns, x.engine.lanes)
-  const groupShape = right.groups.shape.slice(0, -2)
   // Groups that are broadcast share their panels.
-  const shape = groupShape.map((n, d) => (right.groups.strides[d] === 0 ? 1 : n))
-  const own = sizeOf(shape)
-  const strides = stridesOf(shape).map((n, d) => (shape[d] === 1 ? 0 : n * p.size))
-  const length = own * p.size
-  const v: View = { ...right.groups, shape: [...shape, depth, columns] }
+  const lead = view.shape.slice(0, -3).map((n, d) => (view.strides[d] === 0 ? 1 : n))
+  const own = sizeOf(lead)
+  const places = stridesOf(lead)
+  const strides = places.map((n, d) => (lead[d] === 1 ? 0 : n * p.size))
   if (right.tensor) {
-    const data = numbers(right.tensor)
-    const to = new Float32Array(length)
-    const [kd, nd] = [v.strides.at(-2)!, v.strides.at(-1)!]
-    const lead = stridesOf(shape)
+    const to = new Float32Array(own * p.size)
+    const data = numbers(right.tensor) as ArrayLike<number>
     for (let g = 0; g < own; g++) {
-      let base = v.offset
-      shape.forEach((n, d) => {
-        base += (Math.floor(g / lead[d]!) % n) * v.strides[d]!
+      let offset = view.offset
+      lead.forEach((n, d) => {
+        offset += (Math.floor(g / places[d]!) % n) * view.strides[d]!
       })
-      packPanels(p, depth, columns, (k, n) => data[base + k * kd + n * nd]!, to, g * p.size)
+      const last = view.strides.slice(-3) as [number, number, number]
+      packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns }, to, g * p.size)
     }
-    return { buffer: x.program.buffer(`${x.op}.packed`, 'float32', length, 'constant', to), groups: strides }
+    return {
+      buffer: x.program.buffer(`${x.op}.packed`, 'float32', to.length, 'constant', to),
+      groups: strides,
+    }
   }
-  const temp = x.program.buffer(`${x.op}.packed`, 'float32', length, 'temp')
-  x.step('pack', (k) => packLoops(k, v, temp, p, strides, shape))
+  const temp = x.program.buffer(`${x.op}.packed`, 'float32', own * p.size, 'temp')
+  x.step('pack', (k) =>
+    packLoops(k, { ...view, shape: [...lead, taps, channels, columns] }, temp, p, strides),
+  )
   return { buffer: temp, groups: strides }
 }
 
@@ -62,12 +61,12 @@ function packLoops(
   to: number,
   p: ReturnType<typeof panelsOf>,
   strides: readonly number[],
-  shape: readonly number[],
 ): Statement[] {
-  const [depth, columns] = from.shape.slice(-2) as [number, number]
-  return k.nest([...shape, depth], 1, (index) => {
-    const lead = index.slice(0, -1)
-    const d = index.at(-1)!
+  const [taps, channels, columns] = from.shape.slice(-3) as [number, number, number]
+  const depth = taps * channels
+  return k.nest(from.shape.slice(0, -1), 1, (index) => {
+    const lead = index.slice(0, -2)
+    const d = plus(times(index.at(-2)!, channels), index.at(-1)!)
     let base: Expr = constant(0)
     lead.forEach((i, n) => {
       base = plus(base, times(i, strides[n]!))
@@ -77,7 +76,7 @@ function packLoops(
       const column = times(panel, p.columns)
       return [
         ...loop(k.name('j'), 0, valid, (j) => [
-          k.storePlace(to, plus(start, j), k.load(from, [...lead, d, plus(column, j)])),
+          k.storePlace(to, plus(start, j), k.load(from, [...index, plus(column, j)])),
         ]),
         ...loop(k.name('j'), valid, width, (j) => [k.storePlace(to, plus(start, j), constant(0, 'float32'))]),
       ]
@@ -120,16 +119,20 @@ export const matMul: Lower = (x) => {
     shared
       ? { groups: [], rows: v.strides.slice(0, n + 1) }
       : { groups: v.strides.slice(0, n), rows: [v.strides[n]!] }
-  const s = x.schedule({ rows: (shared ? sizeOf(lead) : 1) * m, depth, columns, winograd: false })
+  const s = x.schedule({ rows: (shared ? sizeOf(lead) : 1) * m, depth, columns, winograd: undefined })
   const groups = shared ? [] : lead
+  // The depth as one tap of many channels.
+  const source = shared ? { ...r, shape: r.shape.slice(n), strides: r.strides.slice(n) } : r
+  const at = source.shape.length - 2
   const panels = packed(
     x,
     {
-      view: right,
+      view: {
+        ...source,
+        shape: [...source.shape.slice(0, at), 1, ...source.shape.slice(at)],
+        strides: [...source.strides.slice(0, at), 0, ...source.strides.slice(at)],
+      },
       tensor: x.constants[1],
-      groups: shared ? { ...r, shape: r.shape.slice(n), strides: r.strides.slice(n) } : r,
-      depth,
-      columns,
     },
     s,
   )
@@ -184,7 +187,15 @@ function convOf(x: Lowering): Conv {
  * The input seen with its padding: dimension d of the result starts `pads[d]` before the image. The border is the input's own where
  * its buffer has one (layout.ts), else a padded copy is made.
  */
-export function withBorder(x: Lowering, input: View, c: Conv, channelsInner: boolean): View {
+export function withBorder(
+  x: Lowering,
+  input: View,
+  conv: Conv,
+  channelsInner: boolean,
+  extra: readonly number[] = [],
+): View {
+  // What whole tiles need beyond the padding counts as padding behind the image.
+  const c = { ...conv, pads: conv.pads.map((p, i) => p + (extra[i - conv.rank] ?? 0)) }
   const padded = [...input.shape]
   let offset = input.offset
   for (let d = 0; d < c.rank; d++) {
@@ -233,54 +244,43 @@ export const conv: Lower = (x) => {
     depthwise(x, c)
     return
   }
-  const from = withBorder(x, input, c, false)
-  const out = x.output(0)
-  const spatial = out.shape.slice(c.first, c.first + c.rank)
+  const { shape } = x.types[0]!
+  const spatial = shape.slice(c.first, c.first + c.rank)
   const columns = filters / c.groups
-  const step = (v: View, d: number): number => v.strides[c.first + d]!
   const s = x.schedule({
-    rows: out.shape[0]! * sizeOf(spatial),
+    rows: shape[0]! * sizeOf(spatial),
     depth: perGroup * sizeOf(kernel),
     columns,
     winograd:
-      c.rank === 2 &&
-      c.groups === 1 &&
-      String(kernel) === '3,3' &&
-      String(c.strides) === '1,1' &&
-      String(c.dilations) === '1,1',
+      x.constants[1] && isWinograd(x, filter.shape) ? { height: spatial[0]!, width: spatial[1]! } : undefined,
   })
-  // Filters as [group, (taps, channels), filter of the group].
-  const depth = perGroup * sizeOf(kernel)
-  const reordered = x.constants[1] ? reorder(x.constants[1], c.groups) : undefined
-  const temp = reordered
-    ? undefined
-    : x.program.temp(`${x.op}.filter`, 'float32', [c.groups, sizeOf(kernel), perGroup, columns])
-  if (temp)
-    x.step('filter', (k) =>
-      copyLoops(
-        k,
-        {
-          ...filter,
-          shape: [c.groups, sizeOf(kernel), perGroup, columns],
-          strides: [
-            filter.strides[0]! * columns,
-            filter.strides.at(-1)!,
-            filter.strides[1]!,
-            filter.strides[0]!,
-          ],
-        },
-        temp,
-      ),
-    )
-  const grouped = [c.groups, depth, columns]
-  const groupsView: View = {
-    ...filter,
-    buffer: temp?.buffer ?? filter.buffer,
-    offset: 0,
-    shape: grouped,
-    strides: stridesOf(grouped),
+  if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
+    const m = s.algorithm === 'winograd2' ? 2 : 4
+    const extra = spatial.map((n) => winogradExtra(n, m))
+    const tiled = withBorder(x, input, c, true, extra)
+    const to = x.output(0)
+    const { channel, first } = c
+    winograd(x, { from: tiled, out: to, filter: x.constants[1]!, bias, channel, first }, m, s)
+    return
   }
-  const panels = packed(x, { view: filter, tensor: reordered, groups: groupsView, depth, columns }, s)
+  const from = withBorder(x, input, c, false)
+  const out = x.output(0)
+  const step = (v: View, d: number): number => v.strides[c.first + d]!
+  // Filters [O, I, taps…] as [group, tap, channel, filter of the group].
+  const taps = sizeOf(kernel)
+  const tapStride = filter.strides.at(-1)!
+  const panels = packed(
+    x,
+    {
+      view: {
+        ...filter,
+        shape: [c.groups, taps, perGroup, columns],
+        strides: [columns * filter.strides[0]!, tapStride, filter.strides[1]!, filter.strides[0]!],
+      },
+      tensor: x.constants[1],
+    },
+    s,
+  )
   const rows = (v: View): number[] => [v.strides[0]!, ...spatial.map((_, d) => step(v, d))]
   const column = (v: View): number => v.strides[c.channel]!
   const result = (v: View): Contraction['out'] => ({
@@ -315,21 +315,6 @@ export const conv: Lower = (x) => {
         ? x.epilogue.apply(call('add', sum, operands[0]!), operands.slice(1), lanes)
         : x.epilogue.apply(sum, operands, lanes),
   })
-}
-
-/** Filters [O, I, taps…] as [group, taps, I, O of the group]. */
-function reorder(w: Tensor, groups: number): Tensor {
-  const [o, i] = w.shape as [number, number]
-  const taps = sizeOf(w.shape.slice(2))
-  const columns = o / groups
-  const data = new Float32Array(w.data.length)
-  const from = numbers(w)
-  let at = 0
-  for (let g = 0; g < groups; g++)
-    for (let t = 0; t < taps; t++)
-      for (let c = 0; c < i; c++)
-        for (let f = 0; f < columns; f++) data[at++] = from[((g * columns + f) * i + c) * taps + t]!
-  return { dtype: 'float32', shape: [groups, taps, i, columns], data }
 }
 
 /** One filter a channel: vectors run along the channels, a tile of pixels of one row shares the taps' weights. */

@@ -4,7 +4,7 @@ import { bytesOf, type DType } from '../../../core/dtype.ts'
 import { InputError } from '../../../core/errors.ts'
 import type { Program } from '../../loops.ts'
 import { parallelRange } from '../../loops.ts'
-import { planMemory } from '../../plan.ts'
+import { align, planMemory } from '../../plan.ts'
 import { renderWasm } from './module.ts'
 
 export type Port = {
@@ -17,6 +17,8 @@ export type ImageStep = {
   readonly kernel: number
   /** Byte addresses of the kernel's buffers. */
   readonly addresses: readonly number[]
+  /** Bytes between the parts of two threads, for scratch buffers; else 0. */
+  readonly perThread: readonly number[]
   /** Range of the parallel loop. */
   readonly range: readonly [from: number, to: number]
   readonly nodes: readonly string[]
@@ -28,6 +30,7 @@ export type Header = {
   readonly pages: number
   readonly shared: boolean
   readonly relaxed: boolean
+  readonly threads: number
   /** Bytes of constants, from byte `base` of memory on. */
   readonly base: number
   readonly constants: number
@@ -48,8 +51,11 @@ export const controlBytes = 64
 const magic = 0x41525453 // STRA
 const page = 65536
 
-export function buildImage(program: Program, options: { relaxed: boolean; shared: boolean }): Image {
-  const plan = planMemory(program, controlBytes)
+export function buildImage(
+  program: Program,
+  options: { relaxed: boolean; shared: boolean; threads: number },
+): Image {
+  const plan = planMemory(program, controlBytes, options.threads)
   // Vector loads of a tail may look at, never use, what lies just behind.
   const pages = Math.ceil((plan.bytes + 64) / page)
   const module = renderWasm(program.kernels, { ...options, pages })
@@ -81,6 +87,10 @@ export function buildImage(program: Program, options: { relaxed: boolean; shared
     steps: program.steps.map((s) => ({
       kernel: s.kernel,
       addresses: s.buffers.map((b) => plan.offsets[b]!),
+      perThread: s.buffers.map((b) => {
+        const { role, length, dtype } = program.buffers[b]!
+        return role === 'scratch' ? align(length * bytesOf(dtype)) : 0
+      }),
       range: parallelRange(program.kernels[s.kernel]!),
       nodes: s.nodes,
       name: program.kernels[s.kernel]!.name,

@@ -1,0 +1,373 @@
+// Winograd's minimal filtering for 3×3 convolutions of stride 1 (Lavin and Gray, 2015): tiles of m×m results from (m+2)×(m+2)
+// inputs. V = Bᵀ d B, then one product a position of the tile, then Y = Aᵀ M A. F(4×4) does 4 times fewer products than the direct
+// form, F(2×2) 2.25 times fewer; the transforms amplify rounding, see `amplification`.
+
+import { numbers, type Tensor } from '../../core/tensor.ts'
+import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
+import type { KernelBuilder } from '../build.ts'
+import { declare, divided, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import type { Schedule } from '../schedule.ts'
+import type { View } from '../view.ts'
+import { contract, type Operand, packPanels, panelsOf } from './contract.ts'
+import type { Lowering } from './lowering.ts'
+
+/** Largest factor by which rounding may grow against a plain sum of products: ‖Aᵀ‖²·‖Bᵀ‖²·‖G‖² by largest row sums. */
+export const amplification = { winograd2: 9 * 4 * 2.25, winograd4: 19 * 19 * 100 } as const
+
+const filterTransform = {
+  2: [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]],
+  4: [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]],
+} as const // biome-ignore format: matrices
+
+type Row = readonly Expr[]
+type Holder = { let(e: Expr): Expr; k(n: number): Expr }
+const add = (a: Expr, b: Expr): Expr => call('add', a, b)
+const sub = (a: Expr, b: Expr): Expr => call('sub', a, b)
+
+/** Bᵀ d of one column. */
+function inputTransform(m: 2 | 4, d: Row, h: Holder): Row {
+  if (m === 2) return [sub(d[0]!, d[2]!), add(d[1]!, d[2]!), sub(d[2]!, d[1]!), sub(d[1]!, d[3]!)]
+  const times4 = (a: Expr, b: Expr): Expr => call('fma', h.k(-4), a, b)
+  const times5 = (a: Expr, b: Expr): Expr => call('fma', h.k(-5), a, b)
+  const even = h.let(times4(d[2]!, d[4]!))
+  const odd = h.let(times4(d[1]!, d[3]!))
+  const near = h.let(sub(d[4]!, d[2]!))
+  const far = h.let(sub(d[3]!, d[1]!))
+  return [
+    call('fma', h.k(4), d[0]!, times5(d[2]!, d[4]!)),
+    add(even, odd),
+    sub(even, odd),
+    call('fma', h.k(2), far, near),
+    call('fma', h.k(-2), far, near),
+    call('fma', h.k(4), d[1]!, times5(d[3]!, d[5]!)),
+  ]
+}
+
+/** Aᵀ m of one column. */
+function outputTransform(m: 2 | 4, d: Row, h: Holder): Row {
+  if (m === 2) {
+    return [add(add(d[0]!, d[1]!), d[2]!), sub(sub(d[1]!, d[2]!), d[3]!)]
+  }
+  const sum = h.let(add(d[1]!, d[2]!))
+  const difference = h.let(sub(d[1]!, d[2]!))
+  const sum2 = h.let(add(d[3]!, d[4]!))
+  const difference2 = h.let(sub(d[3]!, d[4]!))
+  return [
+    add(add(d[0]!, sum), sum2),
+    call('fma', h.k(2), difference2, difference),
+    call('fma', h.k(4), sum2, sum),
+    add(call('fma', h.k(8), difference2, difference), d[5]!),
+  ]
+}
+
+export type WinogradConv = {
+  /** Input with its border, and enough of it for whole tiles. */
+  readonly from: View
+  readonly out: View
+  readonly filter: Tensor
+  readonly bias: View | undefined
+  readonly channel: number
+  readonly first: number
+}
+
+/** Pixels beyond the padded input that whole tiles of m×m results need, per spatial dimension. */
+export const winogradExtra = (out: number, m: number): number => Math.ceil(out / m) * m - out
+
+/** G g Gᵀ of every filter as packed panels, one group a position of the tile. */
+function transformFilters(w: Tensor, m: 2 | 4, s: Schedule, lanes: number): Float32Array {
+  const G = filterTransform[m]
+  const n = m + 2
+  const [filters, channels] = w.shape as [number, number]
+  const data = numbers(w)
+  const p = panelsOf(filters, channels, s.columns, lanes)
+  const to = new Float32Array(n * n * p.size)
+  const all = new Float32Array(n * n * filters * channels)
+  const half = new Float64Array(n * 3)
+  const size = filters * channels
+  for (let f = 0; f < size; f++) {
+    for (let i = 0; i < n; i++)
+      for (let x = 0; x < 3; x++) {
+        const g = f * 9 + x
+        half[i * 3 + x] = G[i]![0]! * data[g]! + G[i]![1]! * data[g + 3]! + G[i]![2]! * data[g + 6]!
+      }
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++)
+        all[(i * n + j) * size + f] =
+          half[i * 3]! * G[j]![0]! + half[i * 3 + 1]! * G[j]![1]! + half[i * 3 + 2]! * G[j]![2]!
+  }
+  for (let g = 0; g < n * n; g++)
+    packPanels(
+      p,
+      { data: all, offset: g * size, depth: [1, channels], strides: [0, 1, channels], columns: filters },
+      to,
+      g * p.size,
+    )
+  return to
+}
+
+export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): void {
+  const { from, out } = c
+  const n = m + 2
+  const { lanes } = x.engine
+  const channels = from.shape[c.channel]!
+  const filters = out.shape[c.channel]!
+  const [height, width] = out.shape.slice(c.first, c.first + 2) as [number, number]
+  const [down, across] = [Math.ceil(height / m), Math.ceil(width / m)]
+  const tiles = out.shape[0]! * down * across
+  const weights = x.program.buffer(
+    `${x.op}.winograd`,
+    'float32',
+    n * n * panelsOf(filters, channels, s.columns, lanes).size,
+    'constant',
+    transformFilters(c.filter, m, s, lanes),
+  )
+  const panels = panelsOf(filters, channels, s.columns, lanes)
+  // Blocks of tiles that stay in the second-level cache from transform to transform, each in the caller's own scratch.
+  const perTile = n * n * (channels + filters)
+  const wanted = Math.max(4 * s.rows, Math.floor(131072 / perTile / s.rows) * s.rows)
+  const blocks = Math.ceil(tiles / wanted)
+  const fused = blocks >= 6
+  const size = fused ? wanted : tiles
+  const role = fused ? 'scratch' : 'temp'
+  const V = x.program.buffer(`${x.op}.tiles`, 'float32', n * n * size * channels, role)
+  const M = x.program.buffer(`${x.op}.sums`, 'float32', n * n * size * filters, role)
+  const operand = (buffer: number, depth: number): Operand => ({
+    buffer,
+    offset: 0,
+    groups: [size * depth],
+    rows: [depth],
+  })
+  const product = (k: KernelBuilder, parallel: boolean): Statement[] =>
+    contract(
+      k,
+      {
+        groups: [n * n],
+        rows: [size],
+        depth: [channels],
+        columns: filters,
+        left: { ...operand(V, channels), depth: [1] },
+        right: { buffer: weights, groups: [panels.size] },
+        out: { ...operand(M, filters), column: 1 },
+        operands: [],
+        finish: (sum) => sum,
+      },
+      { ...s, block: Math.max(s.block, Math.ceil(size / s.rows)) },
+      lanes,
+      parallel,
+    )
+  const macs = n * n * tiles * channels * filters
+  if (fused) {
+    x.step(
+      `winograd${m}`,
+      (k) =>
+        loop(
+          k.name('block'),
+          0,
+          blocks,
+          (b) => {
+            // The last block overlaps the one before it: the same values once more.
+            const [hold, start] = k.hold(
+              'start',
+              'int32',
+              1,
+              call('min', times(b, size), constant(tiles - size)),
+            )
+            return [
+              hold,
+              ...loop(k.name('t'), 0, size, (t) =>
+                inputTile(k, c, m, plus(start, t), t, size, V, lanes, [down, across]),
+              ),
+              ...product(k, false),
+              ...loop(k.name('t'), 0, size, (t) =>
+                outputTile(k, x, c, m, plus(start, t), t, size, M, lanes, [down, across]),
+              ),
+            ]
+          },
+          { mode: 'parallel' },
+        ),
+      macs,
+    )
+    return
+  }
+  const over = (k: KernelBuilder, body: (t: Expr) => Statement[]): Statement[] =>
+    loop(k.name('t'), 0, tiles, body, { mode: tiles > 1 ? 'parallel' : 'serial' })
+  x.step(`winograd${m}_input`, (k) =>
+    over(k, (t) => inputTile(k, c, m, t, t, size, V, lanes, [down, across])),
+  )
+  x.step(`winograd${m}_product`, (k) => product(k, true), macs)
+  x.step(`winograd${m}_output`, (k) =>
+    over(k, (t) => outputTile(k, x, c, m, t, t, size, M, lanes, [down, across])),
+  )
+}
+
+/** Where tile t of the image lies: batch, first row, first column. */
+function tilePlace(t: Expr, m: number, [down, across]: readonly [number, number]): [Expr, Expr, Expr] {
+  const [row, column] = divided(t, across)
+  const [batch, y] = divided(row, down)
+  return [batch, times(y, m), times(column, m)]
+}
+
+/** The lets of one tile; constants are repeated at the vector width. */
+function holder(k: KernelBuilder, lanes: number, into: Statement[]): Holder {
+  return {
+    let(e) {
+      const name = k.name('d')
+      into.push(declare(name, { type: 'float32', lanes }, e))
+      return variable(name)
+    },
+    k: (v) => repeat(constant(v, 'float32'), lanes),
+  }
+}
+
+/** Loops over channels at vector width, then the rest one by one. */
+function overChannels(
+  k: KernelBuilder,
+  count: number,
+  lanes: number,
+  body: (channel: Expr, width: number) => Statement[],
+): Statement[] {
+  const full = Math.floor(count / lanes) * lanes
+  return [
+    ...loop(k.name('c'), 0, full, (ch) => body(ch, lanes), { step: lanes }),
+    ...(lanes === 1 ? [] : loop(k.name('c'), full, count, (ch) => body(ch, 1))),
+  ]
+}
+
+function inputTile(
+  k: KernelBuilder,
+  c: WinogradConv,
+  m: 2 | 4,
+  tile: Expr,
+  slot: Expr,
+  size: number,
+  V: number,
+  lanes: number,
+  grid: readonly [number, number],
+): Statement[] {
+  const n = m + 2
+  const { from } = c
+  const channels = from.shape[c.channel]!
+  const [batch, y, xx] = tilePlace(tile, m, grid)
+  const [sy, sx] = [from.strides[c.first]!, from.strides[c.first + 1]!]
+  const place = plus(plus(times(batch, from.strides[0]!), plus(times(y, sy), times(xx, sx))), from.offset)
+  const [hold, base] = k.hold('base', 'int32', 1, place)
+  return [
+    hold,
+    ...overChannels(k, channels, lanes, (ch, width) => {
+      const out: Statement[] = []
+      const h = holder(k, width, out)
+      const columns: Row[] = []
+      for (let j = 0; j < n; j++) {
+        const d = Array.from({ length: n }, (_, i) =>
+          h.let(k.loadPlace(from.buffer, plus(plus(base, ch), i * sy + j * sx), width)),
+        )
+        columns.push(inputTransform(m, d, h).map((e) => h.let(e)))
+      }
+      for (let i = 0; i < n; i++) {
+        const row = inputTransform(
+          m,
+          columns.map((col) => col[i]!),
+          h,
+        )
+        row.forEach((e, j) => {
+          const at = plus(plus(times(slot, channels), ch), (i * n + j) * size * channels)
+          out.push(k.storePlace(V, at, e))
+        })
+      }
+      return out
+    }),
+  ]
+}
+
+function outputTile(
+  k: KernelBuilder,
+  x: Lowering,
+  c: WinogradConv,
+  m: 2 | 4,
+  tile: Expr,
+  slot: Expr,
+  size: number,
+  M: number,
+  lanes: number,
+  grid: readonly [number, number],
+): Statement[] {
+  const n = m + 2
+  const { out } = c
+  const filters = out.shape[c.channel]!
+  const [height, width] = out.shape.slice(c.first, c.first + 2) as [number, number]
+  const biasView: View | undefined = c.bias && {
+    ...c.bias,
+    shape: out.shape,
+    strides: out.shape.map((_, d) => (d === c.channel ? c.bias!.strides[0]! : 0)),
+  }
+  const operands = [...(biasView ? [biasView] : []), ...x.epilogue.operands]
+  const [batch, y, xx] = tilePlace(tile, m, grid)
+  const lets: Statement[] = []
+  const hold = (hint: string, e: Expr): Expr => {
+    if (e.kind === 'const') return e
+    const [s, v] = k.hold(hint, 'int32', 1, e)
+    lets.push(s)
+    return v
+  }
+  const [ny, nx] = [hold('y', y), hold('x', xx)]
+  const vector = [out, ...operands].every((v) => v.strides[c.channel]! <= 1) && out.strides[c.channel] === 1
+  const channelLoop = (rows: number, columns: number, row0: Expr, column0: Expr): Statement[] => {
+    const outer: Statement[] = []
+    const bases = [out, ...operands].map((v) => {
+      const [y0, x0] = [times(row0, v.strides[c.first]!), times(column0, v.strides[c.first + 1]!)]
+      const place = plus(plus(times(batch, v.strides[0]!), plus(y0, x0)), v.offset)
+      const [s, e] = k.hold('base', 'int32', 1, place)
+      outer.push(s)
+      return e
+    })
+    const inner = overChannels(k, filters, vector ? lanes : 1, (ch, w) => {
+      const body: Statement[] = []
+      const h = holder(k, w, body)
+      const half: Row[] = []
+      for (let j = 0; j < n; j++) {
+        const d = Array.from({ length: n }, (_, i) =>
+          h.let(k.loadPlace(M, plus(plus(times(slot, filters), ch), (i * n + j) * size * filters), w)),
+        )
+        half.push(outputTransform(m, d, h).map((e) => h.let(e)))
+      }
+      for (let i = 0; i < rows; i++) {
+        const row = outputTransform(
+          m,
+          half.map((col) => col[i]!),
+          h,
+        )
+        for (let j = 0; j < columns; j++) {
+          const at = (v: View, b: number): Expr =>
+            plus(
+              plus(bases[b]!, times(ch, v.strides[c.channel]!)),
+              i * v.strides[c.first]! + j * v.strides[c.first + 1]!,
+            )
+          const loads = operands.map((v, o) =>
+            k.loadStrided(v.buffer, at(v, o + 1), v.strides[c.channel]!, w),
+          )
+          const sum = biasView ? call('add', row[j]!, loads.shift()!) : row[j]!
+          body.push(k.storePlace(out.buffer, at(out, 0), x.epilogue.apply(sum, loads, w)))
+        }
+      }
+      return body
+    })
+    return [...outer, ...inner]
+  }
+  // Tiles at the lower and right edge have fewer results. The limits say to the verifier what the conditions do.
+  const split = (
+    at: Expr,
+    extent: number,
+    write: (count: number, start: Expr) => Statement[],
+  ): Statement[] => {
+    const rest = extent % m
+    if (rest === 0) return write(m, at)
+    const edge = constant(extent - rest)
+    if (extent < m) return write(rest, edge)
+    const whole = write(m, call('min', at, constant(extent - rest - m)))
+    return [{ kind: 'if', condition: call('eq', at, edge), body: write(rest, edge), otherwise: whole }]
+  }
+  return [
+    ...lets,
+    ...split(ny, height, (rows, y0) => split(nx, width, (columns, x0) => channelLoop(rows, columns, y0, x0))),
+  ]
+}

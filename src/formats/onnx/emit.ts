@@ -95,6 +95,8 @@ function attributeProto(name: string, v: Exclude<Value, undefined>): AttributePr
 /** What all graphs of one model share. */
 export type ModelState = {
   readonly names: Set<string>
+  /** The operator set that rows may write for. */
+  readonly target: number
   /** The lowest operator set of the standard domain that suffices. */
   opset: number
   microsoft: boolean

@@ -9,7 +9,7 @@ import { mainProto } from './graph-proto.ts'
 import { ModelProtoSchema } from './schema/onnx_pb.ts'
 
 /** The oldest operator set that rows assume: what they emit without asking for more means the same since then. */
-const lowestOpset = 17
+const lowestOpset = 13
 
 /** Versions of the intermediate representation by operator set (ONNX's release table). */
 const irVersion = (opset: number): number => (opset >= 21 ? 10 : opset >= 19 ? 9 : 8)
@@ -19,7 +19,19 @@ const irVersion = (opset: number): number => (opset >= 21 ? 10 : opset >= 19 ? 9
  * with all that can't be.
  */
 export function writeOnnx(graph: Graph): Uint8Array {
-  const state: ModelState = { names: new Set(), opset: lowestOpset, microsoft: false, unsupported: new Map() }
+  const [first, needed] = written(graph, lowestOpset)
+  // What one row needs changes how others are spelled.
+  return needed === lowestOpset ? first() : written(graph, needed)[0]()
+}
+
+function written(graph: Graph, target: number): [bytes: () => Uint8Array, needed: number] {
+  const state: ModelState = {
+    names: new Set(),
+    target,
+    opset: target,
+    microsoft: false,
+    unsupported: new Map(),
+  }
   const proto = mainProto(new Emitter(graph, state))
   if (state.unsupported.size) {
     throw new UnsupportedError(
@@ -36,5 +48,5 @@ export function writeOnnx(graph: Graph): Uint8Array {
     ],
     graph: proto,
   })
-  return toBinary(ModelProtoSchema, model)
+  return [() => toBinary(ModelProtoSchema, model), state.opset]
 }

@@ -1,6 +1,6 @@
 // Writing elementwise operators. What ONNX lacks is spelled out.
 
-import { isFloat, isUnsigned } from '../../../core/dtype.ts'
+import { bitsOf, isFloat, isUnsigned } from '../../../core/dtype.ts'
 import type { WriteRow, Written } from '../emit.ts'
 import { dtypeCodes } from '../tensors.ts'
 
@@ -8,6 +8,13 @@ const named =
   (op: string, opset = 0): WriteRow =>
   (n) => {
     if (opset) n.needs(opset)
+    n.emit(op)
+  }
+/** Small integers came with opset 14. */
+const arithmetic =
+  (op: string): WriteRow =>
+  (n) => {
+    if (!isFloat(n.dtype()) && (op === 'Relu' || bitsOf(n.dtype()) < 32)) n.needs(14)
     n.emit(op)
   }
 const withFloats =
@@ -114,10 +121,10 @@ const gelu =
 const plusOne = (n: Written, x: string): string => n.mid('Add', [x, n.scalar(1)])
 
 export const elementwise = {
-  add: named('Add'),
-  sub: named('Sub'),
-  mul: named('Mul'),
-  div: named('Div'),
+  add: arithmetic('Add'),
+  sub: arithmetic('Sub'),
+  mul: arithmetic('Mul'),
+  div: arithmetic('Div'),
   floorDiv,
   mod,
   rem: (n) => n.emit('Mod', n.ins(), { fmod: 1 }),
@@ -158,7 +165,7 @@ export const elementwise = {
   atanh: named('Atanh'),
   erf: named('Erf'),
   clamp,
-  relu: named('Relu'),
+  relu: arithmetic('Relu'),
   leakyRelu: withFloats('LeakyRelu', { alpha: 'alpha' }),
   prelu: named('PRelu'),
   elu: withFloats('Elu', { alpha: 'alpha' }),
@@ -167,7 +174,7 @@ export const elementwise = {
   thresholdedRelu: withFloats('ThresholdedRelu', { alpha: 'alpha' }),
   sigmoid: named('Sigmoid'),
   hardSigmoid: withFloats('HardSigmoid', { alpha: 'alpha', beta: 'beta' }),
-  hardSwish: named('HardSwish'),
+  hardSwish: named('HardSwish', 14),
   silu,
   mish: named('Mish', 18),
   softplus: named('Softplus'),

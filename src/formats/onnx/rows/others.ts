@@ -1,6 +1,7 @@
 // Writing recurrent layers, quantisation, resizing, detection, signals, text, control flow and sequences.
 
 import type { DType } from '../../../core/dtype.ts'
+import { tensorOf } from '../../../core/tensor.ts'
 import type { Graph, Type } from '../../../ir/types.ts'
 import { NotWritable, typeProto, type Value, type WriteRow, type Written } from '../emit.ts'
 import { bodyProto } from '../graph-proto.ts'
@@ -12,6 +13,7 @@ const recurrent =
     const alpha = n.a.activationAlpha as readonly number[] | undefined
     const beta = n.a.activationBeta as readonly number[] | undefined
     const hidden = n.type(2).shape?.at(-1)
+    if (n.string('layout') === 'batchFirst') n.needs(14)
     if (typeof hidden !== 'number') throw new NotWritable(`${n.node.op} of unknown size`)
     n.emit(op, n.ins(), {
       hidden_size: hidden,
@@ -49,6 +51,7 @@ const resize: WriteRow = (n) => {
   const old = coordinates === 'tfHalfPixelForNN'
   const antialias = n.flag('antialias')
   const symmetric = coordinates === 'halfPixelSymmetric'
+  if (antialias || n.a.axes !== undefined || n.string('aspect') !== 'stretch') n.needs(18)
   if (symmetric) n.needs(19)
   // Opset 13 left tfHalfPixelForNN out; onnxruntime takes it in every version.
   n.emit('Resize', n.ins(), {
@@ -85,6 +88,7 @@ const quantization =
 
 const window: WriteRow = (n) => {
   const op = { hann: 'HannWindow', hamming: 'HammingWindow', blackman: 'BlackmanWindow' }[n.string('kind')]!
+  n.needs(17)
   n.emit(op, n.ins(), {
     periodic: n.flag('periodic'),
     output_datatype: dtypeCodes[n.string('dtype') as DType],
@@ -110,16 +114,27 @@ const scan: WriteRow = (n) => {
 
 const loop: WriteRow = (n) => {
   const states = n.number('states')
+  bodies(n)
   n.emit('Loop', n.ins().slice(0, 2 + states), { body: body(n, 'body', 2 + states) })
 }
 
-const conditional: WriteRow = (n) =>
+/** Optionals in bodies came with opset 16. */
+const bodies = (n: Written): void => {
+  const optional = (v: number | null): boolean => v !== null && n.e.graph.values[v]!.type.kind === 'optional'
+  if ([...n.node.inputs, ...n.node.outputs].some(optional)) n.needs(16)
+}
+
+const conditional: WriteRow = (n) => {
+  bodies(n)
   n.emit('If', [n.in(0)], { then_branch: body(n, 'whenTrue', 0), else_branch: body(n, 'whenFalse', 0) })
+}
 
 const named =
-  (op: string): WriteRow =>
-  (n) =>
+  (op: string, opset = 0): WriteRow =>
+  (n) => {
+    n.needs(opset)
     n.emit(op)
+  }
 
 const averagePool: WriteRow = (n) =>
   n.emit(
@@ -176,7 +191,8 @@ export const others = {
   })),
   nonMaxSuppression: (n) =>
     n.emit('NonMaxSuppression', n.ins(), { center_point_box: n.string('format') === 'centre' }),
-  roiAlign: (n) =>
+  roiAlign: (n) => {
+    n.needs(16)
     n.emit('RoiAlign', n.ins(), {
       output_height: n.number('height'),
       output_width: n.number('width'),
@@ -184,7 +200,8 @@ export const others = {
       sampling_ratio: n.number('samplingRatio'),
       spatial_scale: n.float('scale'),
       coordinate_transformation_mode: n.flag('halfPixel') ? 'half_pixel' : 'output_half_pixel',
-    }),
+    })
+  },
   gridSample: (n) => {
     n.needs(20)
     n.emit('GridSample', n.ins(), {
@@ -199,12 +216,18 @@ export const others = {
   },
   dft: (n) => {
     n.needs(20)
-    n.emit('DFT', n.ins(), { inverse: n.flag('inverse'), onesided: n.flag('onesided') })
+    const axis = n.has(2) ? n.mid('Reshape', [n.in(2), n.constant(tensorOf('int64', [0], []))]) : ''
+    n.emit('DFT', [n.in(0), n.in(1), axis], { inverse: n.flag('inverse'), onesided: n.flag('onesided') })
   },
-  stft: (n) => n.emit('STFT', n.ins(), { onesided: n.flag('onesided') }),
+  stft: (n) => {
+    n.needs(17)
+    n.emit('STFT', n.ins(), { onesided: n.flag('onesided') })
+  },
   window,
-  melWeightMatrix: (n) =>
-    n.emit('MelWeightMatrix', n.ins(), { output_datatype: dtypeCodes[n.string('dtype') as DType] }),
+  melWeightMatrix: (n) => {
+    n.needs(17)
+    n.emit('MelWeightMatrix', n.ins(), { output_datatype: dtypeCodes[n.string('dtype') as DType] })
+  },
   stringNormalizer: (n) =>
     n.emit('StringNormalizer', n.ins(), {
       case_change_action: n.string('change').toUpperCase(),
@@ -237,6 +260,7 @@ export const others = {
   loop,
   scan,
   sequenceMap: (n) => {
+    n.needs(17)
     const whole = (n.a.body as Graph).inputs.length
     n.emit('SequenceMap', n.ins(), { body: body(n, 'body', whole) })
   },
@@ -252,6 +276,6 @@ export const others = {
     n.emit('ConcatFromSequence', n.ins(), { axis: n.number('axis'), new_axis: n.flag('newAxis') }),
   optional: (n) =>
     n.emit('Optional', n.ins(), n.has(0) ? {} : { type: { type: typeProto(optionalType(n)) } }),
-  optionalGetElement: named('OptionalGetElement'),
-  optionalHasElement: named('OptionalHasElement'),
+  optionalGetElement: named('OptionalGetElement', 18),
+  optionalHasElement: named('OptionalHasElement', 18),
 } satisfies Record<string, WriteRow>

@@ -57,6 +57,7 @@ const blocks =
 /** ONNX has no symmetric mode: the edge rows are mirrored by slices, one axis after the other. */
 const pad: WriteRow = (n) => {
   if (n.string('mode') !== 'symmetric') {
+    if (n.has(3)) n.needs(18)
     if (n.string('mode') === 'wrap') n.needs(19)
     return n.emit('Pad', n.ins(), { mode: n.string('mode') })
   }
@@ -79,6 +80,15 @@ const pad: WriteRow = (n) => {
   if (axes.length === 0) n.emit('Identity', [x])
 }
 
+/** Reductions came with opset 16, the largest and smallest with 18. */
+const scatter =
+  (op: string): WriteRow =>
+  (n) => {
+    const reduction = n.string('reduction')
+    if (reduction !== 'none') n.needs(reduction === 'add' || reduction === 'mul' ? 16 : 18)
+    n.emit(op, n.ins(), { axis: n.a.axis as Value, reduction: reduction === 'none' ? undefined : reduction })
+  }
+
 const split: WriteRow = (n) => {
   if (!n.has(1)) n.needs(18)
   n.emit('Split', n.ins(), {
@@ -92,14 +102,25 @@ const oneElement = (n: Parameters<WriteRow>[0], i: number): string =>
   n.mid('Reshape', [n.in(i), n.int64([1])])
 
 export const shapes = {
-  identity: named('Identity'),
+  identity: (n) => {
+    const kind = n.e.graph.values[n.node.inputs[0]!]!.type.kind
+    if (kind !== 'tensor') n.needs(kind === 'sequence' ? 14 : 16)
+    n.emit('Identity')
+  },
   cast: (n) => n.emit('Cast', n.ins(), { to: dtypeCodes[n.string('to') as DType] }),
   bitCast: () => {
     throw new NotWritable('bitCast')
   },
-  shape: named('Shape', { start: 'start', end: 'end' }),
+  shape: (n) => {
+    const whole = n.number('start') === 0 && n.a.end === undefined
+    if (!whole) n.needs(15)
+    n.emit('Shape', n.ins(), whole ? {} : { start: n.number('start'), end: n.a.end as Value })
+  },
   size: named('Size'),
-  reshape: (n) => n.emit('Reshape', n.ins(), { allowzero: n.flag('allowZero') || undefined }),
+  reshape: (n) => {
+    if (n.flag('allowZero')) n.needs(14)
+    n.emit('Reshape', n.ins(), { allowzero: n.flag('allowZero') || undefined })
+  },
   flatten: named('Flatten', { axis: 'axis' }),
   squeeze: (n) => n.emit('Squeeze', [n.in(0), n.a.axes === undefined ? '' : n.int64(n.numbers('axes'))]),
   unsqueeze: (n) => n.emit('Unsqueeze', [n.in(0), n.int64(n.numbers('axes'))]),
@@ -117,8 +138,8 @@ export const shapes = {
   gather,
   gatherElements: named('GatherElements', { axis: 'axis' }),
   gatherND: named('GatherND', { batchDims: 'batch_dims' }),
-  scatterElements: named('ScatterElements', { axis: 'axis', reduction: 'reduction' }),
-  scatterND: named('ScatterND', { reduction: 'reduction' }),
+  scatterElements: scatter('ScatterElements'),
+  scatterND: scatter('ScatterND'),
   oneHot: named('OneHot', { axis: 'axis' }),
   topK: (n) =>
     n.emit('TopK', [n.in(0), n.type(1).shape?.length === 1 ? n.in(1) : oneElement(n, 1)], {
@@ -129,7 +150,10 @@ export const shapes = {
   nonZero: named('NonZero'),
   compress: named('Compress', { axis: 'axis' }),
   unique: (n) => n.emit('Unique', n.ins(), { axis: n.a.axis as Value, sorted: n.flag('sorted') }),
-  trilu: (n) => n.emit('Trilu', n.ins(), { upper: n.flag('upper') }),
+  trilu: (n) => {
+    n.needs(14)
+    n.emit('Trilu', n.ins(), { upper: n.flag('upper') })
+  },
   range: named('Range'),
   constantOfShape: (n) => {
     const value = n.a.value as Tensor
@@ -144,11 +168,13 @@ export const shapes = {
   randomNormalLike: random('RandomNormalLike', true, false),
   randomUniform: random('RandomUniform', false, true),
   randomUniformLike: random('RandomUniformLike', true, true),
-  bernoulli: (n) =>
+  bernoulli: (n) => {
+    n.needs(15)
     n.emit('Bernoulli', n.ins(), {
       seed: n.float('seed'),
       dtype: n.a.dtype === undefined ? undefined : dtypeCodes[n.string('dtype') as DType],
-    }),
+    })
+  },
   multinomial: (n) =>
     n.emit('Multinomial', n.ins(), {
       seed: n.float('seed'),

@@ -1,6 +1,7 @@
 // Writing convolutions, pooling, products, reductions and normalisation.
 
 import { type DType, isFloat } from '../../../core/dtype.ts'
+import { integers } from '../../../core/tensor.ts'
 import { NotWritable, type Value, type WriteRow, type Written } from '../emit.ts'
 import { dtypeCodes } from '../tensors.ts'
 
@@ -26,12 +27,17 @@ const qlinearConv: WriteRow = (n) =>
   })
 
 const convTranspose: WriteRow = (n) => {
+  const rank = n.numbers('strides').length
   const pads = n.numbers('pads')
-  const attributes = { group: n.number('groups'), output_padding: n.numbers('outputPadding') }
-  const inputs = [n.first(0), n.in(1), n.in(2)]
-  if (pads.every((p) => p >= 0))
-    n.emitFirst('ConvTranspose', inputs, { ...windowAttributes(n), ...attributes })
-  else throw new NotWritable('transposed convolution with negative pads')
+  if (pads.some((p, i) => i < rank && p < 0))
+    throw new NotWritable('transposed convolution with negative pads at the beginning')
+  // A negative pad at the end is what ONNX calls output padding.
+  n.emitFirst('ConvTranspose', [n.first(0), n.in(1), n.in(2)], {
+    ...windowAttributes(n),
+    pads: pads.map((p) => Math.max(0, p)),
+    group: n.number('groups'),
+    output_padding: n.numbers('outputPadding').map((p, i) => p + Math.max(0, -pads[i + rank]!)),
+  })
 }
 
 const pool = (n: Written): Record<string, Value> => ({
@@ -63,25 +69,38 @@ const averagePool: WriteRow = (n) => {
 }
 
 const lpPool: WriteRow = (n) => {
-  n.needs(18)
-  n.emitFirst('LpPool', [n.first(0)], { ...pool(n), dilations: n.numbers('dilations'), p: n.number('p') })
+  const more = n.flag('ceil') || n.numbers('dilations').some((d) => d !== 1)
+  if (more) n.needs(18)
+  const { ceil_mode, ...plain } = pool(n)
+  n.emitFirst('LpPool', [n.first(0)], {
+    ...plain,
+    p: n.number('p'),
+    ...(more && { ceil_mode, dilations: n.numbers('dilations') }),
+  })
 }
 
 const reduction =
   (op: string): WriteRow =>
   (n) => {
-    n.needs(18)
-    n.emit(op, n.ins(), {
-      keepdims: n.flag('keepDims'),
-      noop_with_empty_axes: n.flag('noopWithEmptyAxes') || undefined,
-    })
+    const keepdims = n.flag('keepDims')
+    const known = n.constantOf(1)
+    // Before opset 18 (13 for ReduceSum) the axes were an attribute.
+    if (
+      op !== 'ReduceSum' &&
+      n.e.state.target < 18 &&
+      !n.flag('noopWithEmptyAxes') &&
+      (known?.data.length || !n.has(1))
+    )
+      return n.emit(op, [n.in(0)], { axes: known && integers(known), keepdims })
+    if (op !== 'ReduceSum') n.needs(18)
+    n.emit(op, n.ins(), { keepdims, noop_with_empty_axes: n.flag('noopWithEmptyAxes') || undefined })
   }
 
 /** A mean whose axes are all the pixels, counted from the end, is what GlobalAveragePool was read as. */
 const reduceMean: WriteRow = (n) => {
   const axes = n.constantOf(1)
   const rank = n.type(0).shape?.length ?? 0
-  const pixels = axes && Array.from(axes.data as BigInt64Array, Number).join()
+  const pixels = axes && integers(axes).join()
   const all = Array.from({ length: Math.max(0, rank - 2) }, (_, i) => i + 2 - rank).join()
   const pool = rank > 2 && pixels === all && n.flag('keepDims') && isFloat(n.dtype())
   if (pool) n.emit('GlobalAveragePool', [n.in(0)])

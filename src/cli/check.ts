@@ -3,6 +3,7 @@ import {
   count,
   dataOptions,
   dims,
+  list,
   modelArgument,
   nativeOptions,
   sampleOptions,
@@ -22,6 +23,11 @@ export const check: Verb = {
       flags: '--samples <n>',
       says: 'at most so many inputs (default: 200, and 8 random ones)',
       parse: count(1),
+    },
+    {
+      flags: '--classes <names>',
+      says: 'names of the classes, with commas, where the data have none',
+      parse: list,
     },
     targetsOption,
     {
@@ -47,10 +53,11 @@ export const check: Verb = {
   async run([source], options, io) {
     const api = await import('../index.ts')
     const model = api.withDimensions(await api.openSource(source!), dims(options))
-    const data = await api.samplesFor(model, {
-      ...sampleOptions(options, api.InputError),
-      files: api.nodeFiles,
-    })
+    const classes = options.classes as string[] | undefined
+    const data = {
+      ...(await api.samplesFor(model, { ...sampleOptions(options, api.InputError), files: api.nodeFiles })),
+      ...(classes && { classes }),
+    }
     const result = await api.check(model, data, {
       subjects: api.subjectsFor(await api.registry(), model, subjectOptions(options)),
       command: io.command,

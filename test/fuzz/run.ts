@@ -26,12 +26,15 @@ export async function fuzz(format: string, options: FuzzOptions): Promise<FuzzRe
   const totals = { read: 0, refused: 0, slowestMs: 0, largestBytes: 0 }
   const findings: Finding[] = []
   let child: Child | undefined
+  // Ranges still to read, the next one last.
+  const ranges: [from: number, to: number][] = [[0, options.count]]
   try {
-    let at = 0
-    while (at < options.count) {
+    for (let range = ranges.pop(); range; range = ranges.pop()) {
+      const [from, to] = range
+      const end = Math.min(to, from + BATCH)
+      if (end < to) ranges.push([end, to])
       child ??= startChild(new URL('./child.ts', import.meta.url), { memoryBytes: CHILD_BYTES })
-      const count = Math.min(BATCH, options.count - at)
-      const batch: Batch = { format, seed: options.seed, from: at, count, progress }
+      const batch: Batch = { format, seed: options.seed, from, count: end - from, progress }
       const stop = watch(child, progress)
       try {
         const r = (await child.ask(batch, 600_000)) as BatchResult
@@ -40,44 +43,29 @@ export async function fuzz(format: string, options: FuzzOptions): Promise<FuzzRe
         totals.slowestMs = Math.max(totals.slowestMs, r.slowestMs)
         totals.largestBytes = Math.max(totals.largestBytes, r.largestBytes)
         findings.push(...r.findings)
-        at += count
       } catch (e) {
         if (!(e instanceof ChildError) || e.kind === 'refused') throw e
-        const index = new Float64Array(readFileSync(progress).buffer.slice(0, 8))[0] ?? at
+        const index = readFileSync(progress).readDoubleLE()
         findings.push({
           index,
           file: '',
           what: stop.hung() ? `hung for more than ${2 * HANG_MS} ms` : e.message,
         })
-        // What the batch had found before is found again: files depend on nothing but their number.
         child.kill()
         child = undefined
-        if (index > at) {
-          const part = await fuzzPart(format, options.seed, at, index - at, progress)
-          totals.read += part.read
-          totals.refused += part.refused
-          findings.push(...part.findings)
-        }
-        at = index + 1
+        // What the batch found before died with the child: those files are read again, each the same by its number.
+        if (index + 1 < end) ranges.push([index + 1, end])
+        if (from < index) ranges.push([from, index])
       } finally {
         stop.end()
       }
-      options.progress?.(at)
+      options.progress?.(end)
     }
   } finally {
     child?.kill()
     removeFolder(folder)
   }
   return { format, files: options.count, ...totals, findings }
-}
-
-async function fuzzPart(format: string, seed: number, from: number, count: number, progress: string) {
-  const child = startChild(new URL('./child.ts', import.meta.url), { memoryBytes: CHILD_BYTES })
-  try {
-    return (await child.ask({ format, seed, from, count, progress } satisfies Batch, 600_000)) as BatchResult
-  } finally {
-    child.kill()
-  }
 }
 
 /** Kills the child when one file has kept its processor busy for twice the limit. */

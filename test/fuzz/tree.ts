@@ -28,11 +28,11 @@ const names = ['', '__proto__', 'constructor', '../../etc/passwd', '\u0000', 'x'
 
 function changedValue(v: unknown, slots: readonly Slot[], r: Rng): unknown {
   const another = (): unknown => {
-    // A value of the same kind from elsewhere in the document.
+    // A value of the same kind from elsewhere in the document; a copy, or the document could come to hold itself.
     for (let i = 0; i < 32; i++) {
       const { holder, key } = slots[r.below(slots.length)]!
       const w = holder[key]
-      if (typeof w === typeof v && Array.isArray(w) === Array.isArray(v)) return w
+      if (typeof w === typeof v && Array.isArray(w) === Array.isArray(v)) return structuredClone(w)
     }
     return v
   }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { targets } from '../../test/bench-targets.ts'
 import { parseGraph } from '../ir/text.ts'
-import { bench } from './bench.ts'
-import type { BenchOptions, BenchSubject } from './bench-options.ts'
+import { bench, benchSubjects } from './bench.ts'
+import { type BenchOptions, type BenchSubject, subjectName } from './bench-options.ts'
 import { benchPlot } from './bench-plot.ts'
 import { rowName, speedOver } from './bench-result.ts'
 import { benchMarkdown } from './bench-table.ts'
@@ -168,4 +168,12 @@ test('the tables and the picture show every row, with its time or why it has non
   expect(svg).toMatch(/^<svg xmlns/)
   expect(svg).toContain('slow, 2 thr.')
   expect(await benchPlot({ ...result, rows: [] })).toBeNull()
+})
+
+test('a plain name stands for the fastest setting of a target, or for each of its engines', () => {
+  const names = (text: string) => benchSubjects([text]).map(subjectName)
+  expect(names('onnxruntime')).toEqual(['onnxruntime:all'])
+  expect(names('onnxruntime:basic')).toEqual(['onnxruntime:basic'])
+  expect(names('tfjs')).toEqual(['tfjs:wasm'])
+  expect(names('wasm')).toEqual(['wasm:safe', 'wasm:fast'])
 })

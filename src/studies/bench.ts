@@ -79,13 +79,15 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
 }
 
 /**
- * Subjects by the names that users write: `onnxruntime:basic` is that variant. Of a plain `onnxruntime` the first variant, its best
- * setting; of a plain `wasm` every engine, because engines are different machines.
+ * Subjects by the names that users write: `onnxruntime:basic` is that variant, a plain `onnxruntime` its fastest. A plain `wasm` is
+ * every engine, because engines are different machines.
  */
 export function benchSubjects(names: readonly string[]): BenchSubject[] {
   return names.flatMap((name) => {
     const chosen = chooseTargets(name)
-    return name.includes(':') || chosen.every((c) => 'engine' in c.options) ? chosen : chosen.slice(0, 1)
+    if (name.includes(':') || chosen.every((c) => 'engine' in c.options)) return chosen
+    const { fastest } = chosen[0]!.target
+    return [chosen.find((c) => c.variant === fastest) ?? chosen[0]!]
   })
 }
 

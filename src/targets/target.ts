@@ -47,6 +47,8 @@ export type Target = {
   presence(options?: TargetOptions): Promise<Presence>
   /** Named variants that `check` runs side by side, e.g. onnxruntime's four optimisation levels. */
   readonly variants: readonly { readonly name: string; readonly options: TargetOptions }[]
+  /** The variant that a comparison of speed takes when none is named. The first where absent. */
+  readonly fastest?: string
   /** Throws UnsupportedError with all that this target can't run. */
   compile(graph: Graph, options: TargetOptions): Promise<Artifact>
   load(artifact: Artifact): Promise<Executable>

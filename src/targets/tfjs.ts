@@ -60,6 +60,7 @@ export const tfjs: Target = {
     { name: 'cpu', options: { backend: 'cpu' } },
     { name: 'wasm', options: { backend: 'wasm' } },
   ],
+  fastest: 'wasm',
   async presence(options = {}) {
     for (const p of options.backend === 'wasm' ? [main, wasmPackage] : [main]) {
       if (!findPackage(p))

@@ -5,7 +5,7 @@ import { type DataSet, imageSet } from './dataset.ts'
 
 const PLANE = 32 * 32
 
-export const cifar10Classes = [
+const cifar10Classes = [
   'airplane',
   'automobile',
   'bird',

@@ -217,7 +217,7 @@ function readScan(s: State, r: ByteReader): Scan {
 }
 
 /** The orientation tag (0x0112) of an EXIF segment, where there is one between 1 and 8. */
-export function exifOrientation(segment: Uint8Array): number | undefined {
+function exifOrientation(segment: Uint8Array): number | undefined {
   if (segment.length < 20 || ascii(segment, 0, 6) !== 'Exif\0\0') return undefined
   const view = new DataView(segment.buffer, segment.byteOffset + 6, segment.byteLength - 6)
   const little = view.getUint16(0) === 0x4949

@@ -12,7 +12,7 @@ export function toMel(hertz: number, scale: MelScale): number {
   return hertz < 1000 ? hertz / (200 / 3) : 15 + Math.log(hertz / 1000) / LOG_STEP
 }
 
-export function fromMel(mel: number, scale: MelScale): number {
+function fromMel(mel: number, scale: MelScale): number {
   if (scale === 'htk') return 700 * (10 ** (mel / 2595) - 1)
   return mel < 15 ? mel * (200 / 3) : 1000 * Math.exp(LOG_STEP * (mel - 15))
 }

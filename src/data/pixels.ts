@@ -27,7 +27,7 @@ export type DecodedImage = Pixels & {
 }
 
 /** Bytes that decoding one image may take, all planes and coefficients included. */
-export const MAX_DECODE_BYTES = 240 * 2 ** 20
+const MAX_DECODE_BYTES = 240 * 2 ** 20
 
 /** Refuses an image whose header asks for more memory than decoding may take. */
 export function checkDimensions(where: string, width: number, height: number, bytesPerPixel: number): void {

@@ -6,7 +6,7 @@ import { bytesOfTensor, tensorOf } from '../core/tensor.ts'
 import type { Sample } from './dataset.ts'
 import { guessPreprocessing } from './guess.ts'
 import type { Colours } from './pixels.ts'
-import { describePreprocessing, parsePreprocessing, type Step } from './preprocessing.ts'
+import { describePreprocessing, parsePreprocessing, type Step, verbs } from './preprocessing.ts'
 import { deltannPreset, preset, presets } from './presets.ts'
 import { applyPreprocessing } from './steps.ts'
 
@@ -332,4 +332,14 @@ test('every preset takes every kind of picture, down to one pixel', () => {
       }
     }
   }
+})
+
+test('the page on preprocessing shows documents that work, and names every step and preset', () => {
+  const page = readFileSync('docs/preprocessing.md', 'utf8')
+  const blocks = [...page.matchAll(/```json\n(.*?)```/gs)].map((m) => m[1]!)
+  expect(blocks).toHaveLength(2)
+  const [picture, speech] = blocks.map((b) => parsePreprocessing(JSON.parse(b), 'docs/preprocessing.md'))
+  expect(picture).toEqual(preset('torchvision', { size: [224, 224], layout: 'NCHW' }))
+  expect(applyPreprocessing(speech!, file('ulaw8k.wav')).shape).toEqual([1, 49, 10, 1])
+  for (const name of [...Object.keys(presets), ...verbs]) expect(page).toContain(`\`${name}\``)
 })

@@ -153,7 +153,7 @@ const step = z.union([
   }),
 ])
 
-export const preprocessingSchema = z.strictObject({
+const preprocessingSchema = z.strictObject({
   name: z.string().optional(),
   steps: z.array(step).max(64),
 })
@@ -173,21 +173,27 @@ export function parsePreprocessing(document: unknown, where: string): Preprocess
   throw new InputError(`${where}: not a preprocessing document: ${issues.join('; ')}`)
 }
 
-const verbs = [
-  ...[
-    'decode',
-    'channels',
-    'resize',
-    'crop',
-    'scale',
-    'divideByMax',
-    'normalize',
-    'standardize',
-    'layout',
-    'cast',
-  ],
-  ...['quantize', 'shape', 'mono', 'resample', 'length', 'features'],
-]
+const table: Record<Step['do'], true> = {
+  decode: true,
+  channels: true,
+  resize: true,
+  crop: true,
+  scale: true,
+  divideByMax: true,
+  normalize: true,
+  standardize: true,
+  layout: true,
+  cast: true,
+  quantize: true,
+  shape: true,
+  mono: true,
+  resample: true,
+  length: true,
+  features: true,
+}
+
+/** Everything that a step can do. */
+export const verbs: readonly string[] = Object.keys(table)
 
 /** zod says only that no alternative fits: say which step is meant and what it may be. */
 function unionMessage(document: unknown, path: readonly PropertyKey[]): string {

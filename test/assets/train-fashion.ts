@@ -290,7 +290,8 @@ await model.save(
 
 /** The first images of an IDX file, with its header corrected. */
 function head(file: Uint8Array, header: number, size: number): Uint8Array {
-  const out = file.slice(0, header + IMAGES * size)
+  // A copy: slice of Node's Buffer would be a view into a shared pool.
+  const out = new Uint8Array(file.subarray(0, header + IMAGES * size))
   new DataView(out.buffer).setUint32(4, IMAGES)
   return out
 }

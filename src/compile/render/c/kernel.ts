@@ -76,7 +76,7 @@ export class KernelWriter {
       ? [{ ...outer, from: { kind: 'var', name: 'from' }, to: { kind: 'var', name: 'to' } } as Statement]
       : kernel.body
     const unused = parallel ? '' : '  (void)from; (void)to;\n'
-    return `static void ${name}(${[...parameters, 'int32_t from', 'int32_t to'].join(', ')}) {\n${unused}${this.block(body, '  ')}}\n`
+    return `STRATA_KERNEL ${name}(${[...parameters, 'int32_t from', 'int32_t to'].join(', ')}) {\n${unused}${this.block(body, '  ')}}\n`
   }
 
   private block(body: readonly Statement[], indent: string): string {

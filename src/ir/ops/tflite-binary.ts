@@ -3,7 +3,7 @@
 
 import { allocate } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
-import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
+import { numbers, sizeOf, type Tensor, tensorOf } from '../../core/tensor.ts'
 import { type AttributeSpec, broadcastShapes, inputType, numberOf, type Op, stringOf } from '../op.ts'
 import { type Attributes, tensorType } from '../types.ts'
 import { forEachBroadcast } from './elementwise.ts'
@@ -132,8 +132,24 @@ function binary(doc: string, make: Maker, attributes: Readonly<Record<string, At
       )
       return [broadcast(a, b, make(x.attributes, range, a.dtype), a.dtype, staticShape(x))]
     },
+    examples: () => [
+      {
+        inputs: pair('int8'),
+        attributes: { ...sample, outputScale: 0.07, outputZero: 5 },
+      },
+      {
+        inputs: pair('int8'),
+        attributes: { ...sample, outputScale: 0.07, outputZero: 5, rounding: 'single' },
+      },
+    ],
   }
 }
+
+const sample = { inputScale: 0.05, inputZero: 3, otherScale: 0.02, otherZero: -7 }
+const pair = (dtype: 'int8' | 'uint8'): Tensor[] => [
+  tensorOf(dtype, [2, 3], [-128, -5, 3, 4, 90, 127]),
+  tensorOf(dtype, [1, 3], [-100, -7, 60]),
+]
 
 function broadcast(
   a: Tensor,
@@ -203,5 +219,6 @@ export const tfliteBinary = {
       )
       return [broadcast(a, b, (p, q) => (relation(left(p), right(q)) ? 1 : 0), 'bool', staticShape(x))]
     },
+    examples: () => [{ inputs: pair('int8'), attributes: { ...sample, relation: 'less' } }],
   },
 } satisfies Record<string, Op>

@@ -2,7 +2,7 @@
 // entry (convolutions) or row (fully connected); exact integer sums; float32 scaling, bias and activation.
 
 import { InputError } from '../../core/errors.ts'
-import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
+import { numbers, sizeOf, type Tensor, tensorOf } from '../../core/tensor.ts'
 import {
   type AttributeSpec,
   booleanOf,
@@ -91,6 +91,19 @@ function realInput(x: Infer): void {
   if (a !== 'float32' || b !== 'int8') throw new InputError(`expected float32 and int8, got ${a} and ${b}`)
 }
 
+const real = (shape: readonly number[]): Tensor =>
+  tensorOf(
+    'float32',
+    shape,
+    Array.from({ length: sizeOf(shape) }, (_, i) => ((i * 37) % 23) / 7 - 1.3),
+  )
+const weights = (shape: readonly number[]): Tensor =>
+  tensorOf(
+    'int8',
+    shape,
+    Array.from({ length: sizeOf(shape) }, (_, i) => ((i * 53) % 255) - 127),
+  )
+
 export const tfliteHybrid = {
   tfliteHybridConv2d: {
     doc: 'TensorFlow Lite CONV_2D and DEPTHWISE_CONV_2D of float32 with int8 weights: inputs x [N, H, W, C], filter [O, I/groups, H, W], bias [O]?',
@@ -109,7 +122,7 @@ export const tfliteHybrid = {
       const [input, filter, bias] = inputs as [Tensor, Tensor, Tensor | undefined]
       const a = x.attributes
       const shape = staticShape(x)
-      const scales = numbersOf(a, 'filterScales')
+      const scales = numbersOf(a, 'filterScales').map(Math.fround)
       const asymmetric = booleanOf(a, 'asymmetric')
       const [low, high] = limits[stringOf(a, 'activation')]!
       const [batch, oh, ow, filters] = shape as [number, number, number, number]
@@ -140,6 +153,11 @@ export const tfliteHybrid = {
       return [{ dtype: 'float32', shape, data }]
     },
     cost: macs,
+    examples: () =>
+      [true, false].map((asymmetric) => ({
+        inputs: [real([2, 3, 3, 2]), weights([2, 2, 2, 2]), tensorOf('float32', [2], [0.5, -1])],
+        attributes: { pads: [1, 0, 0, 1], filterScales: [0.01, 0.03], asymmetric, activation: 'relu' },
+      })),
   },
   tfliteHybridFullyConnected: {
     doc: 'TensorFlow Lite FULLY_CONNECTED of float32 with int8 weights: inputs x, filter [O, I], bias [O]?; each row of I is quantised',
@@ -154,7 +172,7 @@ export const tfliteHybrid = {
       const a = x.attributes
       const shape = staticShape(x)
       const [filters, depth] = filter.shape as [number, number]
-      const scales = numbersOf(a, 'filterScales')
+      const scales = numbersOf(a, 'filterScales').map(Math.fround)
       const [low, high] = limits[stringOf(a, 'activation')]!
       const xs = numbers(input)
       const ws = numbers(filter)
@@ -173,5 +191,10 @@ export const tfliteHybrid = {
       return [{ dtype: 'float32', shape, data }]
     },
     cost: macs,
+    examples: () =>
+      [true, false].map((asymmetric) => ({
+        inputs: [real([2, 4]), weights([3, 4])],
+        attributes: { filterScales: [0.02], asymmetric },
+      })),
   },
 } satisfies Record<string, Op>

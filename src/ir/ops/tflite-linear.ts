@@ -1,8 +1,9 @@
 // TensorFlow Lite's integer products: exact sums of (input − zero) · (filter − zero), a bias, and fixed-point scaling to the
 // output's integers. int8 and uint8 accumulate in 32 bits, 16-bit activations in 64.
 
+import type { DType } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
-import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
+import { numbers, sizeOf, type Tensor, tensorOf } from '../../core/tensor.ts'
 import { type Infer, inputType, numberOf, numbersOf, type Op, product } from '../op.ts'
 import { type Dim, tensorType } from '../types.ts'
 import {
@@ -15,6 +16,17 @@ import {
   windowOf,
 } from './linear.ts'
 import { integerTensor, productAttributes, requantizer, staticShape } from './tflite-quantization.ts'
+
+const some = (dtype: DType, shape: readonly number[], step: number): Tensor =>
+  tensorOf(
+    dtype,
+    shape,
+    Array.from(
+      { length: sizeOf(shape) },
+      (_, i) => (dtype === 'uint8' ? 128 : 0) + (((i * step + 5) % 201) - 100),
+    ),
+  )
+const sample = { inputScale: 0.04, inputZero: -3, outputScale: 0.5, outputZero: 10 }
 
 const channelsLast = { kind: 'string', oneOf: ['channelsLast'], default: 'channelsLast' } as const
 
@@ -108,6 +120,40 @@ export const tfliteLinear = {
       ]
     },
     cost: sumCost,
+    examples: () => [
+      {
+        inputs: [
+          some('int8', [1, 3, 4, 2], 37),
+          some('int8', [4, 1, 2, 2], 53),
+          tensorOf('int32', [4], [100, -200, 3, 0]),
+        ],
+        attributes: {
+          ...sample,
+          pads: [0, 1, 1, 0],
+          groups: 2,
+          filterScales: [0.01, 0.02, 0.005, 0.013],
+          activation: 'relu6',
+        },
+      },
+      {
+        inputs: [some('uint8', [1, 3, 3, 2], 37), some('uint8', [2, 2, 2, 2], 53)],
+        attributes: { ...sample, inputZero: 120, outputZero: 128, filterScales: [0.01], filterZero: 131 },
+      },
+      {
+        inputs: [
+          some('int16', [1, 3, 3, 1], 37),
+          some('int8', [2, 1, 2, 2], 53),
+          tensorOf('int64', [2], [7, -9]),
+        ],
+        attributes: {
+          ...sample,
+          inputZero: 0,
+          outputZero: 0,
+          filterScales: [0.01, 0.03],
+          accumulator: 'int64',
+        },
+      },
+    ],
   },
   tfliteTransposeConv2d: {
     doc: 'TensorFlow Lite TRANSPOSE_CONV on integers: inputs x [N, H, W, I], filter [I, O, H, W], bias [O]?; the output is `size`, `pads` [top, left] of it cut off',
@@ -150,6 +196,22 @@ export const tfliteLinear = {
       const w = inputType(x, 1).shape
       return { macs: ((n && product(n)) ?? 0) * ((w && product(w.slice(1))) ?? 0) }
     },
+    examples: () => [
+      {
+        inputs: [
+          some('int8', [1, 2, 2, 2], 37),
+          some('int8', [2, 3, 3, 3], 53),
+          tensorOf('int32', [3], [1, -2, 3]),
+        ],
+        attributes: {
+          ...sample,
+          strides: [2, 2],
+          pads: [0, 1],
+          size: [4, 4],
+          filterScales: [0.01, 0.02, 0.03],
+        },
+      },
+    ],
   },
   tfliteFullyConnected: {
     doc: 'TensorFlow Lite FULLY_CONNECTED on integers: inputs x, filter [O, I], bias [O]?; x is seen as rows of I',
@@ -177,6 +239,20 @@ export const tfliteLinear = {
       ]
     },
     cost: sumCost,
+    examples: () => [
+      {
+        inputs: [
+          some('int8', [2, 3], 37),
+          some('int8', [4, 3], 53),
+          tensorOf('int32', [4], [100, -200, 3, 0]),
+        ],
+        attributes: { ...sample, filterScales: [0.02], filterZero: 4, rounding: 'single' },
+      },
+      {
+        inputs: [some('int8', [2, 1, 3], 37), some('int8', [4, 3], 53)],
+        attributes: { ...sample, filterScales: [0.02, 0.01, 0.03, 0.02], keepDims: true, scaling: 'real' },
+      },
+    ],
   },
   tfliteBatchMatMul: {
     doc: 'TensorFlow Lite BATCH_MATMUL on integers: matrix product with broadcast leading dimensions; `filter…` speaks of the second operand',
@@ -205,6 +281,12 @@ export const tfliteLinear = {
       const k = inputType(x, 0).shape?.at(-1)
       return { macs: (n ?? 0) * (typeof k === 'number' ? k : 0) }
     },
+    examples: () => [
+      {
+        inputs: [some('int8', [2, 2, 3], 37), some('int8', [1, 3, 2], 53)],
+        attributes: { ...sample, filterScales: [0.02], filterZero: -5 },
+      },
+    ],
   },
 } satisfies Record<string, Op>
 

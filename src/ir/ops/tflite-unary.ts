@@ -3,7 +3,7 @@
 
 import { allocate, type DType } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
-import { sizeOf, type Tensor } from '../../core/tensor.ts'
+import { sizeOf, type Tensor, tensorOf } from '../../core/tensor.ts'
 import { type AttributeSpec, inputType, numberOf, type Op, stringOf } from '../op.ts'
 import { erf } from '../scalar.ts'
 import { type Attributes, tensorType } from '../types.ts'
@@ -241,6 +241,7 @@ function unary(
   doc: string,
   map: IntegerMap,
   attributes: Readonly<Record<string, AttributeSpec>> = {},
+  sample: Attributes = {},
 ): Op {
   maps.set(name, map)
   const outputType = (a: Attributes, from: DType): DType => (a.to ? (stringOf(a, 'to') as DType) : from)
@@ -269,6 +270,12 @@ function unary(
       }
       return [{ dtype: to, shape: input.shape, data }]
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('int8', [2, 4], [-128, -90, -12, 2, 4, 30, 100, 127])],
+        attributes: { inputScale: 0.05, inputZero: 3, outputScale: 0.04, outputZero: -2, ...sample },
+      },
+    ],
   }
 }
 
@@ -295,12 +302,25 @@ export const tfliteUnary = {
     {
       to: { kind: 'string', oneOf: integerTypes },
     },
+    { to: 'uint8', outputZero: 130 },
   ),
   tfliteRescale: unary('tfliteRescale', 'CONCATENATION of uint8: one part to the scale of all', rescaleReal),
-  tfliteRelu: unary('tfliteRelu', 'RELU, RELU6, RELU_N1_TO_1 on integers', rescale, {
-    activation: { kind: 'string', oneOf: ['relu', 'reluN1To1', 'relu6'] },
-  }),
-  tfliteLeakyRelu: unary('tfliteLeakyRelu', 'LEAKY_RELU on integers', leaky, { alpha: { kind: 'number' } }),
+  tfliteRelu: unary(
+    'tfliteRelu',
+    'RELU, RELU6, RELU_N1_TO_1 on integers',
+    rescale,
+    {
+      activation: { kind: 'string', oneOf: ['relu', 'reluN1To1', 'relu6'] },
+    },
+    { activation: 'relu6' },
+  ),
+  tfliteLeakyRelu: unary(
+    'tfliteLeakyRelu',
+    'LEAKY_RELU on integers',
+    leaky,
+    { alpha: { kind: 'number' } },
+    { alpha: 0.1 },
+  ),
   tfliteAbs: unary('tfliteAbs', 'ABS on integers', absolute),
   tfliteLogistic: unary(
     'tfliteLogistic',
@@ -309,6 +329,8 @@ export const tfliteUnary = {
       byTable((x) => f(1 / f(1 + exp(-x)))),
       bySigmoidTable(false),
     ),
+    {},
+    { outputScale: 1 / 256, outputZero: -128 },
   ),
   tfliteTanh: unary(
     'tfliteTanh',
@@ -317,6 +339,8 @@ export const tfliteUnary = {
       byTable((x) => Math.tanh(x)),
       bySigmoidTable(true),
     ),
+    {},
+    { outputScale: 1 / 128, outputZero: 0 },
   ),
   tfliteExp: unary(
     'tfliteExp',

@@ -1,20 +1,9 @@
 // TensorFlow Lite's integer operators over windows and axes: average pooling, mean, sum, softmax, L2 normalisation, bilinear
-// resizing; and the way between real numbers and integers.
+// resizing.
 
-import { allocate, bytesOf, type DType } from '../../core/dtype.ts'
-import { InputError } from '../../core/errors.ts'
-import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
-import {
-  type AttributeSpec,
-  axisOf,
-  booleanOf,
-  type Infer,
-  inputType,
-  numberOf,
-  numbersOf,
-  type Op,
-  stringOf,
-} from '../op.ts'
+import { allocate, bytesOf } from '../../core/dtype.ts'
+import { numbers, sizeOf, stridesOf, type Tensor, tensorOf } from '../../core/tensor.ts'
+import { axisOf, booleanOf, type Infer, inputType, numberOf, numbersOf, type Op, stringOf } from '../op.ts'
 import { type Attributes, type Shape, tensorType } from '../types.ts'
 import { strided } from './elements.ts'
 import { windowAttributes, windowOf, windowOutput } from './linear.ts'
@@ -41,6 +30,13 @@ import {
   staticShape,
 } from './tflite-quantization.ts'
 import { lookup, wideTable } from './tflite-unary.ts'
+
+const image = (): Tensor =>
+  tensorOf(
+    'int8',
+    [1, 3, 3, 2],
+    Array.from({ length: 18 }, (_, i) => ((i * 37) % 201) - 100),
+  )
 
 const sameType = (x: Infer) => [inputType(x, 0)]
 
@@ -116,6 +112,12 @@ function reduction(doc: string, finish: Finish): Op {
         }),
       ]
     },
+    examples: () => [
+      {
+        inputs: [image()],
+        attributes: { axes: [1, -2], inputScale: 0.05, inputZero: 3, outputScale: 0.1, outputZero: -7 },
+      },
+    ],
   }
 }
 
@@ -212,29 +214,6 @@ export function resizePositions(
   })
 }
 
-const dtypeAttribute = (...oneOf: DType[]): AttributeSpec => ({ kind: 'string', oneOf })
-/** `scales`, `zeros`: one, or one for each index of `axis`. */
-const perAxis: Record<string, AttributeSpec> = {
-  scales: { kind: 'numbers' },
-  zeros: { kind: 'numbers' },
-  axis: { kind: 'number', default: 0 },
-}
-function affineOf(a: Attributes, shape: readonly number[]): (i: number) => { scale: number; zero: number } {
-  const [scales, zeros] = [numbersOf(a, 'scales'), numbersOf(a, 'zeros')]
-  if (scales.length === 1) {
-    const one = { scale: scales[0]!, zero: zeros[0] ?? 0 }
-    return () => one
-  }
-  const axis = axisOf(numberOf(a, 'axis'), shape.length)
-  if (shape[axis] !== scales.length)
-    throw new InputError(`${scales.length} scales don't fit axis ${axis} of [${shape}]`)
-  const inner = sizeOf(shape.slice(axis + 1))
-  return (i) => {
-    const c = Math.floor(i / inner) % scales.length
-    return { scale: scales[c]!, zero: zeros[c] ?? zeros[0] ?? 0 }
-  }
-}
-
 export const tfliteWindow = {
   tfliteAveragePool2d: {
     doc: 'TensorFlow Lite AVERAGE_POOL_2D on integers: mean of the window inside the input, halves away from zero',
@@ -296,6 +275,19 @@ export const tfliteWindow = {
         }),
       ]
     },
+    examples: () => [
+      {
+        inputs: [image()],
+        attributes: {
+          kernel: [2, 2],
+          strides: [2, 1],
+          pads: [0, 0, 1, 1],
+          outputScale: 0.05,
+          outputZero: -3,
+          activation: 'relu6',
+        },
+      },
+    ],
   },
   tfliteMean: reduction('MEAN on integers', mean),
   tfliteSum: reduction('SUM on integers', total),
@@ -325,6 +317,13 @@ export const tfliteWindow = {
       }
       return [{ dtype: input.dtype, shape: input.shape, data }]
     },
+    examples: () => [
+      { inputs: [image()], attributes: { inputScale: 0.03, beta: 1.5 } },
+      {
+        inputs: [tensorOf('int16', [2, 3], [-32768, 100, 30000, 5, 6, 7])],
+        attributes: { inputScale: 0.0002 },
+      },
+    ],
   },
   tfliteL2Normalization: {
     doc: 'TensorFlow Lite L2_NORMALIZATION on integers along the last axis: the output has 7 bits below the point',
@@ -351,6 +350,10 @@ export const tfliteWindow = {
         }),
       ]
     },
+    examples: () => [
+      { inputs: [image()], attributes: { inputZero: 5 } },
+      { inputs: [tensorOf('int8', [2, 2], [5, 5, 6, 5])], attributes: { inputZero: 5 } },
+    ],
   },
   tfliteResizeBilinear: {
     doc: 'TensorFlow Lite RESIZE_BILINEAR on integers, [N, H, W, C] to `size`: 10-bit positions, halves away from zero',
@@ -393,40 +396,6 @@ export const tfliteWindow = {
         }),
       ]
     },
-  },
-  tfliteQuantize: {
-    doc: 'TensorFlow Lite QUANTIZE of real numbers: x / scale in float32, halves away from zero, plus the zero point',
-    inputs: [1, 1],
-    attributes: { ...perAxis, to: dtypeAttribute('int8', 'uint8', 'int16', 'int4', 'uint4') },
-    infer: (x) => [tensorType(stringOf(x.attributes, 'to') as DType, inputType(x, 0).shape)],
-    evaluate(inputs, x) {
-      const [input] = inputs as [Tensor]
-      const to = stringOf(x.attributes, 'to') as DType
-      const affine = affineOf(x.attributes, input.shape)
-      const xs = numbers(input)
-      const clamp = clampTo(to)
-      return [
-        integerTensor(to, input.shape, sizeOf(input.shape), (i) => {
-          const { scale, zero } = affine(i)
-          return clamp(roundAway(Math.fround(xs[i]! / scale)) + zero)
-        }),
-      ]
-    },
-  },
-  tfliteDequantize: {
-    doc: 'TensorFlow Lite DEQUANTIZE of integers: scale · (q − zero) in float32',
-    inputs: [1, 1],
-    attributes: perAxis,
-    infer: (x) => [tensorType('float32', inputType(x, 0).shape)],
-    evaluate(inputs, x) {
-      const [input] = inputs as [Tensor]
-      const affine = affineOf(x.attributes, input.shape)
-      const xs = numbers(input)
-      const data = Float32Array.from({ length: sizeOf(input.shape) }, (_, i) => {
-        const { scale, zero } = affine(i)
-        return scale * (xs[i]! - zero)
-      })
-      return [{ dtype: 'float32', shape: input.shape, data }]
-    },
+    examples: () => [{ inputs: [image()], attributes: { size: [5, 4], halfPixelCenters: true } }],
   },
 } satisfies Record<string, Op>

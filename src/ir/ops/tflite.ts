@@ -2,6 +2,7 @@
 // compute. Scales and zero points are attributes: the runtime fixes its multipliers from them before it runs.
 
 import { tfliteBinary } from './tflite-binary.ts'
+import { tfliteConvert } from './tflite-convert.ts'
 import { tfliteHybrid } from './tflite-hybrid.ts'
 import { tfliteLinear } from './tflite-linear.ts'
 import { tfliteUnary } from './tflite-unary.ts'
@@ -13,4 +14,5 @@ export const tflite = {
   ...tfliteBinary,
   ...tfliteUnary,
   ...tfliteWindow,
+  ...tfliteConvert,
 }

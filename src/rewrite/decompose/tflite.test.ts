@@ -5,8 +5,10 @@ import { numbers, type Tensor } from '../../core/tensor.ts'
 import { readNpz } from '../../data/npz.ts'
 import { readTflite } from '../../formats/tflite/read.ts'
 import { evaluate } from '../../ir/evaluate.ts'
+import { GraphBuilder } from '../../ir/graph.ts'
+import type { Op } from '../../ir/op.ts'
 import { tflite } from '../../ir/ops/tflite.ts'
-import type { Graph } from '../../ir/types.ts'
+import { type Graph, typeOf } from '../../ir/types.ts'
 import { verify } from '../../ir/verify.ts'
 import { decompose } from './decompose.ts'
 import { integerProductDecompositions } from './integer-products.ts'
@@ -23,6 +25,26 @@ const asset = (name: string): Uint8Array =>
 test('every operator of the family decomposes', () => {
   expect(Object.keys(tflite).filter((op) => !(op in tfliteDecompositions))).toEqual([])
 })
+
+for (const [name, op] of Object.entries<Op>(tflite)) {
+  test(`${name} decomposed gives the same bits on its examples`, () => {
+    const examples = op.examples?.() ?? []
+    expect(examples.length).toBeGreaterThan(0)
+    for (const example of examples) {
+      const b = new GraphBuilder(name)
+      // The first operand comes in, weights are constants.
+      const ids = example.inputs.map((t, i) => {
+        if (!t) return null
+        return i === 0 ? b.input('x', typeOf(t)) : b.constant(t)
+      })
+      b.output(b.node(name, ids, example.attributes))
+      const graph = b.finish()
+      const made = plain(graph)
+      expect(made.nodes.length).toBeGreaterThan(0)
+      expect(evaluate(made, [example.inputs[0]!])).toEqual(evaluate(graph, [example.inputs[0]!]))
+    }
+  })
+}
 
 test.each(['dscnn-int8', 'transformer-drq'])('%s decomposed gives the same bits', (name) => {
   const graph = readTflite(asset(`${name}.tflite`), { where: name })

@@ -1,45 +1,29 @@
 // The public API, written by hand. What isn't here may change without notice.
 
 import * as figures from './core/figures.ts'
+import type { Graph } from './ir/types.ts'
 import type { Registry } from './studies/subjects.ts'
+
+// Tensors and errors
 
 export type { DType } from './core/dtype.ts'
 export { BugError, InputError, type Unsupported, UnsupportedError } from './core/errors.ts'
-export { table } from './core/table.ts'
 export { numbers, type Tensor, tensorOf } from './core/tensor.ts'
-export { nodeFiles } from './data/files.ts'
-export type { Model } from './formats/open.ts'
-export { printGraph } from './ir/text.ts'
-
-import type { Graph } from './ir/types.ts'
-
-export type { Graph } from './ir/types.ts'
-export { type CheckData, type CheckOptions, check } from './studies/check.ts'
-export type { CheckResult, TargetResult } from './studies/check-result.ts'
-export { type Inspection, inspectModel, openSource, withDimensions } from './studies/models.ts'
-export { htmlReport } from './studies/report/html.ts'
-export { type CheckDocument, checkDocument, jsonText } from './studies/report/json.ts'
-export { junitReport } from './studies/report/junit.ts'
-export { markdownReport } from './studies/report/markdown.ts'
-export { checkSummary } from './studies/report/summary.ts'
-export { type SampleOptions, samplesFor } from './studies/samples.ts'
-export { type Registry, subjectsFor } from './studies/subjects.ts'
-export { probeMachine, sayMachine } from './targets/processor.ts'
-
-/** Every target that Strata knows. Loads them when asked. */
-export const registry = async (): Promise<Registry> => await import('./targets/registry.ts')
-
 export { readNpy, writeNpy } from './data/npy.ts'
-export { bench } from './studies/bench.ts'
-export { type BenchResult, rowName } from './studies/bench-result.ts'
-export { graphFor } from './studies/check.ts'
-export { type CompareResult, compare } from './studies/compare.ts'
-export { compareDocument } from './studies/report/json.ts'
-export { type RunResult, runModel } from './studies/run.ts'
-export { type OpenSide, openSide, type SideOptions } from './studies/sides.ts'
-export { environmentNames, peersAdd } from './targets/python/environments.ts'
-/** Figures as Strata prints them. */
-export { figures }
+export { readNpz, writeNpz } from './data/npz.ts'
+
+// Graphs
+
+export { evaluate } from './ir/evaluate.ts'
+export { parseGraph, printGraph } from './ir/text.ts'
+export type { Graph, Node, Value } from './ir/types.ts'
+export { verify } from './ir/verify.ts'
+
+// Models
+
+export type { Model } from './formats/open.ts'
+export { type Inspection, inspectModel, openSource, withDimensions } from './studies/models.ts'
+export { listZoo, openZoo, type ZooEntry } from './zoo/zoo.ts'
 
 /** The graph as a file that onnxruntime and others read. */
 export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
@@ -47,4 +31,45 @@ export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
   return writeOnnx(graph)
 }
 
-export { listZoo, openZoo, type ZooEntry } from './zoo/zoo.ts'
+// Data
+
+export { type DataSet, type FileSystem, type Sample, subset } from './data/dataset.ts'
+export { nodeFiles } from './data/files.ts'
+export { guessPreprocessing } from './data/guess.ts'
+export { openData } from './data/open.ts'
+export { describePreprocessing, type Preprocessing, parsePreprocessing } from './data/preprocessing.ts'
+export { preset } from './data/presets.ts'
+export { applyPreprocessing } from './data/steps.ts'
+export { type SampleOptions, samplesFor } from './studies/samples.ts'
+
+// Targets
+
+export { type OpenSide, openSide, type SideOptions } from './studies/sides.ts'
+export { type Registry, subjectsFor } from './studies/subjects.ts'
+export { probeMachine, sayMachine } from './targets/processor.ts'
+export { environmentNames, peersAdd } from './targets/python/environments.ts'
+export type { Executable, NativeTarget, Target } from './targets/target.ts'
+
+/** Every target that Strata knows. Loads them when asked. */
+export const registry = async (): Promise<Registry> => await import('./targets/registry.ts')
+
+// What the verbs of the command line do
+
+export { bench } from './studies/bench.ts'
+export { type BenchResult, rowName } from './studies/bench-result.ts'
+export { type CheckData, type CheckOptions, check, graphFor } from './studies/check.ts'
+export type { CheckResult, TargetResult } from './studies/check-result.ts'
+export { type CompareResult, compare, type Side } from './studies/compare.ts'
+export { type RunResult, runModel } from './studies/run.ts'
+
+// Reports
+
+export { table } from './core/table.ts'
+export { htmlReport } from './studies/report/html.ts'
+export { type CheckDocument, checkDocument, compareDocument, jsonText } from './studies/report/json.ts'
+export { junitReport } from './studies/report/junit.ts'
+export { markdownReport } from './studies/report/markdown.ts'
+export { checkSummary } from './studies/report/summary.ts'
+
+/** Figures as Strata prints them. */
+export { figures }

@@ -2,62 +2,24 @@
 // that closes unnoticed fails.
 
 import { describe, expect, test } from 'vitest'
-import { isFloat } from '../core/dtype.ts'
+import { distance, exampleGraph, opsWithExamples } from '../../test/op-examples.ts'
 import { UnsupportedError } from '../core/errors.ts'
-import { at, type Tensor, tensorOf } from '../core/tensor.ts'
+import { type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { GraphBuilder } from '../ir/graph.ts'
 import type { Op } from '../ir/op.ts'
 import { elementwise } from '../ir/ops/elementwise.ts'
-import { ops } from '../ir/ops/index.ts'
-import { type Graph, tensorType, typeOf } from '../ir/types.ts'
+import { tensorType, typeOf } from '../ir/types.ts'
 import { tfjs } from './tfjs.ts'
-
-/** A graph of one node whose inputs are constants where they aren't floats. */
-function graphOf(
-  name: string,
-  op: Op,
-  example: ReturnType<NonNullable<Op['examples']>>[number],
-): { graph: Graph; inputs: Tensor[] } {
-  const b = new GraphBuilder(name)
-  const inputs: Tensor[] = []
-  const ids = example.inputs.map((t, i) => {
-    if (!t) return null
-    if (!isFloat(t.dtype)) return b.constant(t, `c${i}`)
-    inputs.push(t)
-    return b.input(`x${i}`, typeOf(t))
-  })
-  const count = op.outputs?.[0] ?? 1
-  const outputs = b.nodeOutputs(name, ids, example.attributes ?? {}, {
-    outputs: Array.from({ length: Math.max(count, 1) }, (_, i) => `y${i}`),
-  })
-  for (const o of outputs) b.output(o)
-  return { graph: b.finish(), inputs }
-}
-
-/** The largest difference in units of what float32 sums of this size may lose. */
-function distance(got: Tensor, expected: Tensor): number {
-  expect(got.shape).toEqual([...expected.shape])
-  expect(got.dtype).toBe(expected.dtype)
-  let most = 0
-  for (let i = 0; i < expected.data.length; i++) {
-    const [a, b] = [at(got, i), at(expected, i)]
-    if (Object.is(a, b) || a === b || (Number.isNaN(a) && Number.isNaN(b))) continue
-    most = Math.max(most, Math.abs(a - b) / Math.max(1, Math.abs(b)))
-  }
-  return most
-}
-
-const withExamples = Object.entries(ops).filter(([, op]) => (op as Op).examples)
 
 for (const backend of ['cpu', 'wasm'] as const) {
   describe(`TensorFlow.js ${backend}: examples of operators`, () => {
-    for (const [name, op] of withExamples) {
+    for (const [name, op] of opsWithExamples) {
       test(name, async (c) => {
         const presence = await tfjs.presence({ backend })
         if (!presence.present) c.skip(presence.reason)
-        for (const example of (op as Op).examples!()) {
-          const { graph, inputs } = graphOf(name, op as Op, example)
+        for (const example of op.examples!()) {
+          const { graph, inputs } = exampleGraph(name, op, example)
           let artifact: Awaited<ReturnType<typeof tfjs.compile>>
           try {
             artifact = await tfjs.compile(graph, { backend })

@@ -110,7 +110,6 @@ export class Emitter {
   readonly nodes: NodeProto[] = []
   readonly initializers: TensorProto[] = []
   private readonly valueNames = new Map<ValueId, string>()
-  private readonly constants = new Map<string, string>()
 
   /** `given`: names for values that stand outside (a body's captured values). */
   constructor(graph: Graph, state: ModelState, given: ReadonlyMap<ValueId, string> = new Map()) {
@@ -154,14 +153,10 @@ export class Emitter {
       }),
     )
   }
-  /** A constant that the writer needs: one for each content. */
+  /** A constant that the writer needs. Not shared: optimisers of onnxruntime 1.30 that edit one in place crash on others. */
   constant(t: Tensor, name: string): string {
-    const key = `${t.dtype}[${t.shape}]${t.data.length <= 16 ? Array.from(t.data as Float64Array, String).join() : ''}`
-    const known = t.data.length <= 16 ? this.constants.get(key) : undefined
-    if (known) return known
     const made = this.fresh(name)
     this.initializers.push(tensorProto(t, made))
-    this.constants.set(key, made)
     return made
   }
 }

@@ -7,6 +7,7 @@ import { writeRowFor } from './rows/index.ts'
 import {
   type GraphProto,
   GraphProtoSchema,
+  type NodeProto,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './schema/onnx_pb.ts'
@@ -15,14 +16,23 @@ function info(e: Emitter, v: ValueId, name = e.name(v)): ValueInfoProto {
   return create(ValueInfoProtoSchema, { name, type: typeProto(e.graph.values[v]!.type) })
 }
 
+/** Whether the graph knows a value's shape: onnxruntime's optimisers can use it. */
+function known(graph: Graph, v: ValueId): boolean {
+  const { type } = graph.values[v]!
+  return type.kind === 'tensor' && type.shape !== null
+}
+
+/** Names that nodes and their bodies read. */
+function usedNames(nodes: readonly NodeProto[]): string[] {
+  return nodes.flatMap((n) => [
+    ...n.input,
+    ...n.attribute.flatMap((a) => (a.g ? [...usedNames(a.g.node), ...a.g.output.map((o) => o.name)] : [])),
+  ])
+}
+
 /** Writes all nodes; inputs beyond `formal` are captured and no inputs of the message. */
 function finish(e: Emitter, formal: number, inner: boolean): GraphProto {
   const { graph } = e
-  const used = new Set<ValueId>(graph.outputs)
-  for (const n of graph.nodes) for (const v of n.inputs) if (v !== null) used.add(v)
-  graph.values.forEach((v, i) => {
-    if (v.constant && used.has(i)) e.initializers.push(tensorProto(v.constant, e.name(i)))
-  })
   for (const node of graph.nodes) {
     const row = writeRowFor(node.op)
     try {
@@ -45,12 +55,20 @@ function finish(e: Emitter, formal: number, inner: boolean): GraphProto {
     e.add('Identity', [e.name(v)], [copy], {}, copy)
     return info(e, v, copy)
   })
+  // What became an attribute is no initializer.
+  const used = new Set([...usedNames(e.nodes), ...output.map((o) => o.name)])
+  graph.values.forEach((v, i) => {
+    if (v.constant && used.has(e.name(i))) e.initializers.push(tensorProto(v.constant, e.name(i)))
+  })
   return create(GraphProtoSchema, {
     name: graph.name || 'graph',
     input: graph.inputs.slice(0, formal).map((v) => info(e, v)),
     output,
     node: e.nodes,
     initializer: e.initializers,
+    valueInfo: graph.nodes.flatMap((n) =>
+      n.outputs.filter((v) => known(graph, v) && !seen.has(v)).map((v) => info(e, v)),
+    ),
   })
 }
 

@@ -55,8 +55,11 @@ export const registry = async (): Promise<Registry> => await import('./targets/r
 
 // What the verbs of the command line do
 
-export { bench } from './studies/bench.ts'
+export { bench, benchSubjects } from './studies/bench.ts'
+export { benchPlot } from './studies/bench-plot.ts'
 export { type BenchResult, rowName } from './studies/bench-result.ts'
+export { benchMarkdown } from './studies/bench-table.ts'
+export { benchMarkdown } from './studies/bench-table.ts'
 export { type CheckData, type CheckOptions, check, graphFor } from './studies/check.ts'
 export type { CheckResult, TargetResult } from './studies/check-result.ts'
 export { type CompareResult, compare, type Side } from './studies/compare.ts'

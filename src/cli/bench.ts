@@ -1,27 +1,36 @@
+import { join } from 'node:path'
 import type { BenchResult } from '../index.ts'
-import { count, counts, dataOptions, dims, sampleOptions, targetsOption } from './options.ts'
+import { count, counts, dataOptions, dims, list, sampleOptions } from './options.ts'
 import type { Style, Verb } from './verb.ts'
+import { writeWhole } from './write.ts'
 
 export const bench: Verb = {
   name: 'bench',
   args: [{ name: '<models...>', says: 'model files or folders, or zoo:NAME' }],
   says: 'Time models on targets: each in a process of its own, judged before it is timed, all in turn.',
   options: [
-    targetsOption,
+    {
+      flags: '--target, --targets <names>',
+      says: 'targets, with commas: wasm,onnxruntime (its fastest setting),onnxruntime:basic; all that are here if absent',
+      parse: list,
+    },
     { flags: '--threads <list>', says: 'numbers of threads, with commas', parse: counts, default: [1] },
     { flags: '--repeats <n>', says: 'rounds: samples of each target', parse: count(1), default: 15 },
     { flags: '--baseline <name>', says: 'compare with this target only; all pairs if absent' },
     { flags: '--cpu', says: 'compare processor time (one thread only): what neighbours disturb least' },
-    { flags: '--nodes', says: 'time the nodes too, where a target can tell' },
+    { flags: '--per-node', says: 'time the nodes too, where a target can tell' },
+    {
+      flags: '--output <folder>',
+      says: 'where the tables, the plot and the document go; none are written if absent',
+    },
     ...dataOptions,
   ],
   examples: [
-    { line: 'strata bench model.onnx --target wasm,onnxruntime:all', says: 'who is faster, and how surely' },
+    { line: 'strata bench model.onnx --targets wasm,onnxruntime', says: 'who is faster, and how surely' },
     { line: 'strata bench model.onnx --threads 1,2 --baseline onnxruntime:all', says: 'against one' },
   ],
   async run(sources, options, io) {
     const api = await import('../index.ts')
-    const { targets } = await api.registry()
     const models = []
     for (const source of sources) {
       const model = api.withDimensions(await api.openSource(source), dims(options))
@@ -34,26 +43,33 @@ export const bench: Verb = {
         name: model.name,
         graph: api.graphFor(model.graph, samples[0]!),
         inputs: samples[0]!,
-        model,
       })
     }
-    const names = options.target as string[] | undefined
+    const names = options.targets as string[] | undefined
     const baseline = options.baseline as string | undefined
     const result = await api.bench({
       models,
-      subjects: api.subjectsFor({ targets, nativeTargets: [] }, models[0]!.model, {
-        ...(names && { names: baseline && !names.includes(baseline) ? [...names, baseline] : names }),
-      }),
+      subjects: api.benchSubjects(
+        names && baseline && !names.includes(baseline) ? [...names, baseline] : names,
+      ),
       threads: options.threads as number[],
       repeats: options.repeats as number,
       clock: options.cpu ? 'cpu' : 'wall',
       ...(baseline !== undefined && { baseline }),
-      perNode: options.nodes === true,
+      perNode: options.perNode === true,
       seed: options.seed as number,
       progress: io.progress,
     })
     io.document(result)
     io.print(describe(api, result, io.style))
+    const folder = options.output as string | undefined
+    if (folder !== undefined) {
+      const plot = await api.benchPlot(result)
+      writeWhole(join(folder, 'bench.json'), JSON.stringify(result, null, 2))
+      writeWhole(join(folder, 'bench.md'), api.benchMarkdown(result))
+      if (plot !== null) writeWhole(join(folder, 'bench.svg'), plot)
+      io.print(`\ntables and plot  ${io.style.bold(folder)}`)
+    }
     // A target that answers wrongly is a verdict that fell short; one that is absent or lacks an operator is not.
     return result.rows.some((r) => r.verdict === 'different' || r.verdict === 'failed') ? 1 : 0
   },

@@ -6,7 +6,7 @@ import { specialize } from '../ir/specialize.ts'
 import { packedFile } from '../targets/packed.ts'
 import { measurePeak, type Peak } from '../targets/peak.ts'
 import { probeMachine } from '../targets/processor.ts'
-import { chooseTargets } from '../targets/registry.ts'
+import { chooseTargets, targets } from '../targets/registry.ts'
 import { type BenchModel, type BenchOptions, type BenchSubject, subjectName } from './bench-options.ts'
 import type { BenchGroup, BenchRatio, BenchResult, BenchRow } from './bench-result.ts'
 import { arithmeticOf, benchGroup, type Context } from './bench-run.ts'
@@ -80,10 +80,11 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
 
 /**
  * Subjects by the names that users write: `onnxruntime:basic` is that variant, a plain `onnxruntime` its fastest. A plain `wasm` is
- * every engine, because engines are different machines.
+ * every engine, because engines are different machines. Without names: every target but the reference.
  */
-export function benchSubjects(names: readonly string[]): BenchSubject[] {
-  return names.flatMap((name) => {
+export function benchSubjects(names?: readonly string[]): BenchSubject[] {
+  const all = targets.map((t) => t.name).filter((n) => n !== 'reference')
+  return (names ?? all).flatMap((name) => {
     const chosen = chooseTargets(name)
     if (name.includes(':') || chosen.every((c) => 'engine' in c.options)) return chosen
     const { fastest } = chosen[0]!.target

@@ -76,6 +76,7 @@ function targetTable(result: CheckResult): Markup {
   )
   const labelled = there.some((t) => t.accuracy)
   const scored = there.some((t) => t.labels)
+  const blamed = there.some((t) => t.first || t.fused || t.reason)
   const cell = (label: string, value: string | Markup | null, number = false): Markup =>
     html`<td data-label="${label}" class="${number ? 'n' : ''}${value ? '' : ' empty'}">${value ?? ''}</td>`
   const row = (t: TargetResult): Markup => html`<tr>
@@ -84,14 +85,14 @@ ${cell('verdict', html`<span class="chip ${t.verdict}">${verdictWords[t.verdict]
 ${scored && cell('same label', t.labels ? labelsWords(t.labels) : null, true)}
 ${labelled && cell('accuracy', t.accuracy?.got.value != null ? percent(t.accuracy.got.value) : null, true)}
 ${cell('largest error', errorCell(t), true)}
-${cell('first to blame', blame(result, t))}
+${blamed && cell('first to blame', blame(result, t))}
 ${cell('time of a run', t.ms ? duration(t.ms.median) : null, true)}
 </tr>`
   return html`<section id="targets">
 <h2>Targets</h2>
 ${
   there.length > 0 &&
-  html`<table class="stack"><thead><tr><th>target</th><th>verdict</th>${scored && html`<th class="n">same label</th>`}${labelled && html`<th class="n">accuracy</th>`}<th class="n">largest error</th><th>first to blame</th><th class="n">time of a run</th></tr></thead>
+  html`<table class="stack"><thead><tr><th>target</th><th>verdict</th>${scored && html`<th class="n">same label</th>`}${labelled && html`<th class="n">accuracy</th>`}<th class="n">largest error</th>${blamed && html`<th>first to blame</th>`}<th class="n">time of a run</th></tr></thead>
 <tbody>${there.map(row)}</tbody></table>`
 }
 ${

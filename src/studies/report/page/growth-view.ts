@@ -118,7 +118,12 @@ export function growthView(
       context.stroke()
       context.setLineDash([])
     }
-    line(t.bound, 'bound', [4, 3])
+    // Where nothing is injected, no element stands out whose bound could be shown.
+    line(
+      t.bound.map((b, i) => (Number(t.injected[i]) > 0 ? b : null)),
+      'bound',
+      [4, 3],
+    )
     line(t.inherited, 'inherited', [])
     const size = order > 1500 ? 1.6 : order > 300 ? 2.4 : 3.4
     const marks: [i: number, l: number][] = []

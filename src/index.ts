@@ -58,7 +58,7 @@ export const registry = async (): Promise<Registry> => await import('./targets/r
 export { bench, benchSubjects } from './studies/bench.ts'
 export { benchPlot } from './studies/bench-plot.ts'
 export { type BenchResult, rowName } from './studies/bench-result.ts'
-export { benchMarkdown, benchMarkdown } from './studies/bench-table.ts'
+export { benchMarkdown } from './studies/bench-table.ts'
 export { type CheckData, type CheckOptions, check, graphFor } from './studies/check.ts'
 export type { CheckResult, TargetResult } from './studies/check-result.ts'
 export { type CompareResult, compare, type Side } from './studies/compare.ts'

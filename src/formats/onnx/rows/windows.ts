@@ -79,21 +79,26 @@ const lpPool: WriteRow = (n) => {
   })
 }
 
+/** The last axis as −1: onnxruntime's fusions know it so even where the rank is open to them. */
+const fromEnd = (axes: readonly number[], rank: number | undefined): readonly number[] =>
+  axes.length === 1 && rank && axes[0] === rank - 1 ? [-1] : axes
+
 const reduction =
   (op: string): WriteRow =>
   (n) => {
     const keepdims = n.flag('keepDims')
-    const known = n.constantOf(1)
+    const noop = n.flag('noopWithEmptyAxes')
+    const constant = n.constantOf(1)
+    const axes = constant?.data.length ? fromEnd(integers(constant), n.type(0).shape?.length) : undefined
     // Before opset 18 (13 for ReduceSum) the axes were an attribute.
-    if (
-      op !== 'ReduceSum' &&
-      n.e.state.target < 18 &&
-      !n.flag('noopWithEmptyAxes') &&
-      (known?.data.length || !n.has(1))
-    )
-      return n.emit(op, [n.in(0)], { axes: known && integers(known), keepdims })
+    if (op !== 'ReduceSum' && n.e.state.target < 18 && !noop && (axes || !n.has(1)))
+      return n.emit(op, [n.in(0)], { axes, keepdims })
     if (op !== 'ReduceSum') n.needs(18)
-    n.emit(op, n.ins(), { keepdims, noop_with_empty_axes: n.flag('noopWithEmptyAxes') || undefined })
+    const changed = axes?.[0] === -1 && integers(constant!)[0] !== -1
+    n.emit(op, [n.in(0), changed ? n.int64(axes) : n.in(1)], {
+      keepdims,
+      noop_with_empty_axes: noop || undefined,
+    })
   }
 
 /** A mean whose axes are all the pixels, counted from the end, is what GlobalAveragePool was read as. */

@@ -139,7 +139,7 @@ int ${name}_run(${parameters});
 ${options.dialect === 'gnu' ? ' * Vector extensions of gcc and clang; add -O3 -march=native (or your processor).\n' : ''} */
 #include <math.h>
 #include <stdint.h>
-#include "${name}.h"
+${options.dialect === 'gnu' ? '#if defined(__FMA__) || defined(__AVX512F__)\n#include <immintrin.h>\n#elif defined(__ARM_NEON)\n#include <arm_neon.h>\n#endif\n' : ''}#include "${name}.h"
 
 #if defined(__GNUC__)
 #define STRATA_KERNEL __attribute__((noinline)) static void

@@ -3,6 +3,7 @@
 import { InputError } from '../core/errors.ts'
 import { onnxruntime } from './onnxruntime.ts'
 import { onnxruntimeWeb } from './onnxruntime-web.ts'
+import { pythonPeers } from './python/peers.ts'
 import { reference } from './reference.ts'
 import type { Target, TargetOptions } from './target.ts'
 import { tfjs } from './tfjs.ts'
@@ -11,7 +12,7 @@ import { wasm } from './wasm.ts'
 export { nativeTargets } from './python/native.ts'
 
 /** Targets that run a graph. */
-export const targets: readonly Target[] = [reference, wasm, onnxruntime, onnxruntimeWeb, tfjs]
+export const targets: readonly Target[] = [reference, wasm, onnxruntime, onnxruntimeWeb, tfjs, ...pythonPeers]
 
 export type Chosen = { readonly target: Target; readonly variant: string; readonly options: TargetOptions }
 

@@ -29,7 +29,9 @@ export type WorkerOptions = {
   /** `litert`, `tensorflow`, …: the names in worker.py. */
   readonly runtime: string
   readonly python: string
-  readonly path: string
+  /** The model file as it is, or bytes that are put in the worker's folder. */
+  readonly path?: string
+  readonly file?: { readonly name: string; readonly bytes: Uint8Array }
   readonly options: TargetOptions
   readonly limits?: Limits
   /** Another script than worker.py, for tests of what a broken one does. */
@@ -48,11 +50,13 @@ export async function openWorker(o: WorkerOptions): Promise<NativeExecutable> {
   const memory = o.limits?.memory ?? Math.min(8 * 2 ** 30, 0.75 * totalmem())
   const connection = new Connection(o.runtime, o.python, o.script ?? script, memory)
   try {
+    const path = o.file ? connection.put(o.file.name, o.file.bytes) : o.path
     const loaded = await connection.ask(
-      { do: 'load', runtime: o.runtime, path: o.path, options: o.options },
+      { do: 'load', runtime: o.runtime, path, options: o.options },
       o.limits?.loadMs ?? 180_000,
-      `loading ${o.path}`,
+      `loading ${o.path ?? 'the model'}`,
     )
+    if (o.file) connection.drop(o.file.name)
     const list = (key: string): NativeValue[] => readValues(loaded[key], connection, key)
     const facts = (loaded.facts ?? {}) as NativeExecutable['facts']
     return {
@@ -203,6 +207,17 @@ class Connection {
     return reply
   }
 
+  /** Writes a file into the worker's folder; its path. */
+  put(name: string, bytes: Uint8Array): string {
+    const path = join(this.folder, name)
+    writeFileSync(path, bytes)
+    return path
+  }
+
+  drop(name: string): void {
+    rmSync(join(this.folder, name), { force: true })
+  }
+
   async run(
     inputs: readonly Tensor[],
     fetch: readonly string[],
@@ -211,7 +226,7 @@ class Connection {
     if (this.ended) throw this.ended
     const names = inputs.map((t) => {
       const name = `in${this.sent++}.npy`
-      writeFileSync(join(this.folder, name), writeNpy(t))
+      this.put(name, writeNpy(t))
       return name
     })
     try {
@@ -219,7 +234,7 @@ class Connection {
       if (!Array.isArray(reply.outputs)) throw this.fail('sent no outputs')
       return reply.outputs.map((name) => this.take(name))
     } finally {
-      if (!this.ended) for (const name of names) rmSync(join(this.folder, name), { force: true })
+      if (!this.ended) for (const name of names) this.drop(name)
     }
   }
 

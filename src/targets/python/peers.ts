@@ -1,0 +1,46 @@
+// Python runtimes that a graph reaches through our ONNX writer.
+
+import { InputError } from '../../core/errors.ts'
+import { isTensor } from '../../ir/types.ts'
+import { compileOnnx, threadsIn } from '../ort.ts'
+import type { Target } from '../target.ts'
+import { type EnvironmentName, findPython, presenceOf } from './environments.ts'
+import { limitsIn } from './native.ts'
+import { openWorker } from './worker.ts'
+
+function onnxPeer(name: EnvironmentName, doc: string): Target {
+  const pythonIn = (python: unknown): string | undefined => (typeof python === 'string' ? python : undefined)
+  return {
+    name,
+    doc,
+    variants: [{ name: '', options: {} }],
+    presence: (options) => presenceOf(name, pythonIn(options?.python)),
+    compile: (graph, options) => compileOnnx(name, graph, options),
+    async load({ bytes, options, graph }) {
+      const found = await findPython(name, pythonIn(options.python))
+      if (found.python === undefined) throw new InputError(`${name}: ${found.reason}`)
+      const executable = await openWorker({
+        runtime: name,
+        python: found.python,
+        file: { name: 'model.onnx', bytes: bytes! },
+        options: { ...options, threads: threadsIn(name, options) },
+        limits: limitsIn(options),
+      })
+      if (executable.outputs.length !== graph.outputs.length) {
+        await executable.dispose()
+        throw new InputError(
+          `${name}: has ${executable.outputs.length} outputs for a graph of ${graph.outputs.length}. It dropped some.`,
+        )
+      }
+      return {
+        facts: { version: found.version, ...executable.facts },
+        run: (inputs) => executable.run(inputs.filter(isTensor)),
+        dispose: executable.dispose,
+      }
+    },
+  }
+}
+
+export const pythonPeers: readonly Target[] = [
+  onnxPeer('openvino', "OpenVINO's CPU plugin in float32; the graph written as ONNX (Python)"),
+]

@@ -3,6 +3,7 @@
 import { BugError, InputError } from '../core/errors.ts'
 import { sizeOf, type Tensor } from '../core/tensor.ts'
 import { inferNode } from './graph.ts'
+import { checkInputs } from './inputs.ts'
 import { opNamed } from './ops/index.ts'
 import {
   type Datum,
@@ -14,6 +15,8 @@ import {
   typeOf,
   type ValueId,
 } from './types.ts'
+
+export { checkInputs }
 
 export type EvaluateOptions = {
   /** Called with every node's outputs as they are made. */
@@ -95,32 +98,4 @@ export function evaluate(graph: Graph, inputs: readonly Datum[], options: Evalua
     for (const v of node.inputs) if (v !== null && lastUse[v] === i) data[v] = undefined
   })
   return graph.outputs.map((v) => read(v)!)
-}
-
-/** Throws an InputError unless the inputs fit the graph's input types. */
-export function checkInputs(graph: Graph, inputs: readonly Datum[]): void {
-  if (inputs.length !== graph.inputs.length) {
-    const names = graph.inputs.map((v) => `${graph.values[v]!.name}: ${printType(graph.values[v]!.type)}`)
-    throw new InputError(
-      `${graph.name}: expected ${graph.inputs.length} inputs (${names.join(', ')}), got ${inputs.length}`,
-    )
-  }
-  graph.inputs.forEach((v, i) => {
-    const value = graph.values[v]!
-    const d = inputs[i]!
-    if (value.type.kind !== 'tensor' || !isTensor(d)) return
-    const fits = fitsType(d, value.type.dtype, value.type.shape)
-    if (!fits)
-      throw new InputError(
-        `input ${value.name}: expected ${printType(value.type)}, got ${printType(typeOf(d))}`,
-      )
-  })
-}
-
-function fitsType(t: Tensor, dtype: string, shape: readonly (number | string | null)[] | null): boolean {
-  return (
-    t.dtype === dtype &&
-    (shape === null ||
-      (shape.length === t.shape.length && shape.every((d, i) => typeof d !== 'number' || d === t.shape[i])))
-  )
 }

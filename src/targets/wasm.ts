@@ -2,13 +2,12 @@
 // to 256 bits (V8's revectorisation, off by default there) after a self-test on this machine.
 
 import { setFlagsFromString } from 'node:v8'
-import { compile } from '../compile/compile.ts'
 import { buildImage, decodeImage, encodeImage } from '../compile/render/wasm/image.ts'
 import { hasRelaxedSimd, hasSimd } from '../compile/render/wasm/module.ts'
 import { imageMemory, instantiate, readOutput, runSteps, writeInput } from '../compile/render/wasm/run.ts'
 import { engines } from '../compile/schedule.ts'
 import { BugError, InputError } from '../core/errors.ts'
-import { checkInputs } from '../ir/evaluate.ts'
+import { checkInputs } from '../ir/inputs.ts'
 import { type Datum, isTensor } from '../ir/types.ts'
 import { revectorizeFlag } from './processor.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
@@ -45,6 +44,8 @@ export const wasm: Target = {
       : { present: false, reason: 'this engine has no WebAssembly SIMD' },
   async compile(graph, options) {
     const { engine, threads } = optionsOf(options)
+    // The compiler isn't loaded where its code was kept from before.
+    const { compile } = await import('../compile/compile.ts')
     const program = compile(graph, { engine: engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe'] })
     const image = buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads })
     return { target: 'wasm', options, bytes: encodeImage(image), graph }

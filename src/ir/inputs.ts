@@ -1,0 +1,33 @@
+// Whether inputs fit a graph. Apart from the evaluator: what runs compiled code needs this and no operator.
+
+import { InputError } from '../core/errors.ts'
+import type { Tensor } from '../core/tensor.ts'
+import { type Datum, type Graph, isTensor, printType, typeOf } from './types.ts'
+
+/** Throws an InputError unless the inputs fit the graph's input types. */
+export function checkInputs(graph: Graph, inputs: readonly Datum[]): void {
+  if (inputs.length !== graph.inputs.length) {
+    const names = graph.inputs.map((v) => `${graph.values[v]!.name}: ${printType(graph.values[v]!.type)}`)
+    throw new InputError(
+      `${graph.name}: expected ${graph.inputs.length} inputs (${names.join(', ')}), got ${inputs.length}`,
+    )
+  }
+  graph.inputs.forEach((v, i) => {
+    const value = graph.values[v]!
+    const d = inputs[i]!
+    if (value.type.kind !== 'tensor' || !isTensor(d)) return
+    const fits = fitsType(d, value.type.dtype, value.type.shape)
+    if (!fits)
+      throw new InputError(
+        `input ${value.name}: expected ${printType(value.type)}, got ${printType(typeOf(d))}`,
+      )
+  })
+}
+
+function fitsType(t: Tensor, dtype: string, shape: readonly (number | string | null)[] | null): boolean {
+  return (
+    t.dtype === dtype &&
+    (shape === null ||
+      (shape.length === t.shape.length && shape.every((d, i) => typeof d !== 'number' || d === t.shape[i])))
+  )
+}

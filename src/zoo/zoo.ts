@@ -54,8 +54,15 @@ export function listZoo(): ZooEntry[] {
 export async function openZoo(name: string): Promise<Model> {
   const source = `zoo:${name}`
   if (Object.hasOwn(architectures, name)) {
-    const { graph, parameters } = architectures[name]!.build()
-    return { name, source, format: 'zoo', bytes: 4 * parameters, digest: digestText(`${source} 1`), graph }
+    const { graph, trainable, statistics } = architectures[name]!.build()
+    return {
+      name,
+      source,
+      format: 'zoo',
+      bytes: 4 * (trainable + statistics),
+      digest: digestText(`${source} 1`),
+      graph,
+    }
   }
   const m = Object.hasOwn(packageModels, name) ? packageModels[name] : undefined
   if (!m) {

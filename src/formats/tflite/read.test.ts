@@ -308,6 +308,69 @@ describe('what a file may say', () => {
   })
 })
 
+describe('custom operators', () => {
+  test.each(['fast', 'regular', 'sparse', 'uint8'])(
+    'TFLite_Detection_PostProcess, %s, gives the runtime’s detections',
+    (name) => {
+      const a = arrays('detection')
+      const graph = read(asset(`detection-${name}.tflite`))
+      expect(verify(graph)).toEqual([])
+      const out = evaluate(graph, [a.get(`${name}.in0`)!, a.get(`${name}.in1`)!]) as Tensor[]
+      out.forEach((t, k) => {
+        const want = a.get(`${name}.out${k}`)!
+        expect(t.shape).toEqual(want.shape)
+        numbers(t).forEach((v, i) => {
+          expect(v, `output ${k}[${i}]`).toBeCloseTo(Number(want.data[i]!), 6)
+        })
+      })
+    },
+  )
+
+  const pool = (operator: string, inputs: FileTensor[], outputs: FileTensor[]): Graph =>
+    read(
+      file({
+        operator_codes: [{ builtin_code: 32, deprecated_builtin_code: 32, custom_code: operator }],
+        subgraphs: [
+          {
+            tensors: [...inputs, ...outputs],
+            inputs: inputs.map((_, i) => i),
+            outputs: outputs.map((_, i) => inputs.length + i),
+            operators: [
+              {
+                opcode_index: 0,
+                inputs: inputs.map((_, i) => i),
+                outputs: outputs.map((_, i) => inputs.length + i),
+                // Same padding, strides and filter of 2.
+                custom_options: bytesOf(1, 2, 2, 2, 2, 0),
+              },
+            ],
+          },
+        ],
+        buffers: [{}],
+      }),
+    )
+
+  test('MaxPoolingWithArgmax2D tells the place in each window, MaxUnpooling2D puts values back there', () => {
+    const image = tensorOf('float32', [1, 4, 2, 2], [1, 9, 5, 2, 3, 4, 8, 7, -1, -2, -3, -4, -5, -6, -7, -8])
+    const forward = pool(
+      'MaxPoolingWithArgmax2D',
+      [float('x', 1, 4, 2, 2)],
+      [float('y', 1, 2, 1, 2), float('where', 1, 2, 1, 2)],
+    )
+    const [y, where] = evaluate(forward, [image]) as [Tensor, Tensor]
+    expect([...numbers(y)]).toEqual([8, 9, -1, -2])
+    expect([...numbers(where)].map((v) => Math.round(v * 10) / 10)).toEqual([3.1, 0.1, 0.1, 0.1])
+    const back = pool(
+      'MaxUnpooling2D',
+      [float('y', 1, 2, 1, 2), float('where', 1, 2, 1, 2)],
+      [float('x', 1, 4, 2, 2)],
+    )
+    expect([...numbers(evaluate(back, [y, where])[0] as Tensor)]).toEqual([
+      0, 9, 0, 0, 0, 0, 8, 0, -1, -2, 0, 0, 0, 0, 0, 0,
+    ])
+  })
+})
+
 describe('bad files', () => {
   const sound = asset('dscnn-int8.tflite')
 

@@ -29,7 +29,11 @@ function fields(bytes: Uint8Array): Map<number, Uint8Array[]> {
 
 /** A tensor, SequenceProto (field 3: tensors) or OptionalProto (field 3: a tensor, 5: a sequence), as the type says. */
 export function readDatum(bytes: Uint8Array, type: Type): Datum {
-  if (type.kind === 'tensor') return readTensorFile(bytes, 'data')
+  if (type.kind === 'tensor') {
+    const t = readTensorFile(bytes, 'data')
+    // The data holds bfloat16 as its bits.
+    return type.dtype === 'bfloat16' && t.dtype === 'uint16' ? { ...t, dtype: 'bfloat16' } : t
+  }
   const parts = fields(bytes)
   if (type.kind === 'sequence') return (parts.get(3) ?? []).map((b) => readTensorFile(b, 'data'))
   const content = parts.get(type.element.kind === 'sequence' ? 5 : 3)?.[0]

@@ -362,8 +362,10 @@ function complete(found: Type, stated: Type): Type {
   }
   if (found.kind === 'sequence' && stated.kind === 'sequence')
     return { kind: 'sequence', element: complete(found.element, stated.element) }
-  if (found.kind === 'optional' && stated.kind === 'optional')
-    return { kind: 'optional', element: complete(found.element, stated.element) }
+  if (found.kind === 'optional')
+    return stated.kind === 'optional'
+      ? { kind: 'optional', element: complete(found.element, stated.element) }
+      : complete(found.element, stated)
   return found
 }
 

@@ -8,6 +8,7 @@ import { contributed, microsoft } from './microsoft.ts'
 import { others } from './others.ts'
 import { reduce } from './reduce.ts'
 import { shapes } from './shapes.ts'
+import { training } from './training.ts'
 import { windows } from './windows.ts'
 
 const standard: Readonly<Record<string, Row>> = {
@@ -25,6 +26,7 @@ const domains: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   '': standard,
   'ai.onnx': standard,
   'com.microsoft': microsoft,
+  'ai.onnx.preview.training': training,
 }
 
 export const rowFor = (node: NodeProto): Row | undefined => {

@@ -190,7 +190,7 @@ function fused(x: NodeCall, make: (suffix: string) => ValueId): ValueId {
     else if (op === 'LeakyRelu')
       v = x.s.node('leakyRelu', [v], { alpha: x.a.float('leakyrelu_alpha', 0.2) }, suffix)
     else {
-      const name = fusedActivations[op]
+      const name = Object.hasOwn(fusedActivations, op) ? fusedActivations[op] : undefined
       if (!name) throw new InputError(`unknown fused operator ${op}`)
       v = x.s.node(name, [v], {}, suffix)
     }

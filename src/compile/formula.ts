@@ -41,6 +41,7 @@ export function applyFormula(
   to: DType,
   lanes: number,
 ): Expr {
+  if (op === 'cast') return cast(to, args[0]!)
   const raw = opNamed(op)?.formula
   if (!raw) throw new BugError(`compile: ${op} has no formula`)
   const k = (v: number | bigint): Expr => repeat(typedConstant(v, from), lanes)

@@ -12,7 +12,8 @@ export type Group = {
   root: ValueId
 }
 
-export const isElementwise = (op: string): boolean => opNamed(op)?.formula !== undefined
+/** Operators that take each element by itself: those with a formula, and conversions. */
+export const isElementwise = (op: string): boolean => opNamed(op)?.formula !== undefined || op === 'cast'
 
 /** Operators whose kernels can apply an elementwise epilogue to each result as it is stored. */
 const anchors: ReadonlySet<string> = new Set<OpName>(['conv1d', 'conv2d', 'conv3d', 'matMul'])

@@ -2,10 +2,24 @@
 // rows, panel of columns and register tile, sum over the depth. Rows are pixels, columns filters. The right side is packed into
 // panels [group][panel][depth][columns], so that the innermost loop reads it in order.
 
+import type { TensorData } from '../../core/dtype.ts'
 import { sizeOf } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
-import { assign, declare, divided, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import { typedConstant } from '../formula.ts'
+import {
+  assign,
+  type ComputeType,
+  declare,
+  divided,
+  element,
+  type LoopType,
+  loop,
+  plus,
+  repeat,
+  type Statement,
+  times,
+} from '../loops.ts'
 import { evenTiles, type Schedule } from '../schedule.ts'
 
 /** A matrix inside a buffer, its rows (and groups, and depth) counted over several dimensions. */
@@ -17,6 +31,8 @@ export type Operand = {
 }
 
 export type Contraction = {
+  /** In which products and sums are computed. */
+  readonly type: ComputeType
   readonly groups: readonly number[]
   readonly rows: readonly number[]
   readonly depth: readonly number[]
@@ -47,7 +63,7 @@ export function panelsOf(columns: number, depth: number, width: number, lanes: n
 
 /** A right side in memory: the depth counted over two dimensions (taps, channels), and the columns. */
 export type Source = {
-  readonly data: ArrayLike<number>
+  readonly data: TensorData
   readonly offset: number
   readonly depth: readonly [outer: number, inner: number]
   readonly strides: readonly [outer: number, inner: number, column: number]
@@ -55,8 +71,9 @@ export type Source = {
 }
 
 /** Packs one group into `to` from `start`. Padding columns stay zero. */
-export function packPanels(p: Panels, from: Source, to: Float32Array, start: number): void {
-  const { data, depth, strides } = from
+export function packPanels(p: Panels, from: Source, to: TensorData, start: number): void {
+  const { depth, strides } = from
+  const [data, target] = [from.data as Float32Array, to as Float32Array]
   const size = depth[0] * depth[1]
   for (let first = 0; first < from.columns; first += p.columns) {
     const panel = first / p.columns
@@ -67,7 +84,7 @@ export function packPanels(p: Panels, from: Source, to: Float32Array, start: num
       for (let inner = 0; inner < depth[1]; inner++) {
         let place = from.offset + outer * strides[0] + inner * strides[1] + first * strides[2]
         for (let n = 0; n < count; n++) {
-          to[at + n] = data[place]!
+          target[at + n] = data[place]!
           place += strides[2]
         }
         at += width
@@ -159,7 +176,8 @@ export function contract(
     /** One register tile: `height` rows from row m, one panel. */
     const tile = (_t: Expr, height: number, m: Expr, index: Expr, width: number): Statement[] => {
       const vectors = width / lanes
-      const vector = { type: 'float32', lanes } as const
+      const vector: LoopType = { type: c.type, lanes }
+      const zero = repeat(typedConstant(0, c.type), lanes)
       const [acc, weights, row, value] = ['acc', 'w', 'row', 'a'].map((n) => k.name(n)) as [
         string,
         string,
@@ -182,7 +200,7 @@ export function contract(
       const outRows = outs.map((_, i) => rowPlace(i + 1))
       const panelStart = plus(gr, times(index, size * s.columns))
       const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => [
-        declare(weights, vector, repeat(constant(0, 'float32'), lanes), vectors),
+        declare(weights, vector, zero, vectors),
         ...rowsOf(vectors, (v) => [
           assign(
             weights,
@@ -254,7 +272,7 @@ export function contract(
       }
       return [
         ...places,
-        declare(acc, vector, repeat(constant(0, 'float32'), lanes), height * vectors),
+        declare(acc, vector, zero, height * vectors),
         ...nest(0, constant(0), constant(0)),
         ...rowsOf(height, results),
       ]

@@ -23,6 +23,19 @@ import {
   transpose,
 } from './movement.ts'
 import { reduce } from './reduce.ts'
+import { resize } from './resize.ts'
+import {
+  argMax,
+  argMin,
+  cumSum,
+  eyeLike,
+  oneHot,
+  reverseSequence,
+  scatterElements,
+  scatterND,
+  topK,
+  trilu,
+} from './search.ts'
 import { averagePool, lpPool, maxPool } from './window.ts'
 
 const rows: Partial<Record<OpName, Lower | Gap>> = {
@@ -66,6 +79,17 @@ const rows: Partial<Record<OpName, Lower | Gap>> = {
   gather,
   gatherElements,
   gatherND,
+  resize,
+  argMax,
+  argMin,
+  cumSum,
+  eyeLike,
+  oneHot,
+  reverseSequence,
+  scatterElements,
+  scatterND,
+  topK,
+  trilu,
 }
 
 export function loweringOf(op: string): Lower | Gap | undefined {

@@ -1,19 +1,43 @@
 // Matrix products and convolutions as contractions, and depthwise convolution as loops of its own.
 
+import { allocate, type DType, type TensorData } from '../../core/dtype.ts'
 import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
-import type { KernelBuilder } from '../build.ts'
+import { type KernelBuilder, vectorizes } from '../build.ts'
+import { rounded, typedConstant } from '../formula.ts'
 import { isWinograd } from '../layout.ts'
-import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import {
+  assign,
+  type ComputeType,
+  computeType,
+  declare,
+  element,
+  type LoopType,
+  loop,
+  plus,
+  repeat,
+  type Statement,
+  times,
+} from '../loops.ts'
 import type { Schedule } from '../schedule.ts'
-import { broadcastTo, type Index, placeOf, type View } from '../view.ts'
+import { broadcastTo, type Index, isContiguous, placeOf, type View } from '../view.ts'
 import { type Contraction, contract, packPanels, panelsOf } from './contract.ts'
 import { copyLoops, type Lower, type Lowering, NoLowering, orderFor } from './lowering.ts'
+import { rowMajorCopy } from './movement.ts'
 import { winograd, winogradExtra } from './winograd.ts'
 
-const float = (k: Lowering): void => {
-  if (k.types[0]!.dtype !== 'float32') throw new NoLowering(`${k.op} of ${k.types[0]!.dtype}`)
+/** In what type a product is computed, and at what width. */
+function arithmetic(x: Lowering): { type: ComputeType; lanes: number } {
+  const { dtype } = x.types[0]!
+  const type = computeType(dtype)
+  if (type === 'bool') throw new NoLowering(`${x.op} of ${dtype}`)
+  return { type, lanes: vectorizes(dtype) ? x.engine.lanes : 1 }
 }
+/** Columns of the register tile in whole vectors. */
+const fitted = (s: Schedule, lanes: number): Schedule =>
+  lanes > 1
+    ? { ...s, columns: Math.max(lanes, Math.floor(s.columns / lanes) * lanes) }
+    : { ...s, columns: Math.min(s.columns, 4) }
 
 type Right = {
   /** [groups…, taps, channels, columns], where the content lies. */
@@ -21,20 +45,27 @@ type Right = {
   readonly tensor: Tensor | undefined
 }
 
+/** A constant's elements as its compute type holds them. */
+const widened = (t: Tensor): { data: TensorData } =>
+  t.dtype === 'bfloat16' || t.dtype === 'float16'
+    ? { data: Float32Array.from(numbers(t) as Float32Array) }
+    : t
+
 /** Panels of a right side: at compile time where its content is known, else by a step of their own. */
 function packed(x: Lowering, right: Right, s: Schedule): { buffer: number; groups: readonly number[] } {
   const { view } = right
   const [taps, channels, columns] = view.shape.slice(-3) as [number, number, number]
   const depth = taps * channels
-  const p = panelsOf(columns, depth, s.columns, x.engine.lanes)
+  const { type, lanes } = arithmetic(x)
+  const p = panelsOf(columns, depth, s.columns, lanes)
   // Groups that are broadcast share their panels.
   const lead = view.shape.slice(0, -3).map((n, d) => (view.strides[d] === 0 ? 1 : n))
   const own = sizeOf(lead)
   const places = stridesOf(lead)
   const strides = places.map((n, d) => (lead[d] === 1 ? 0 : n * p.size))
   if (right.tensor) {
-    const to = new Float32Array(own * p.size)
-    const data = numbers(right.tensor) as ArrayLike<number>
+    const to = allocate(type as DType, own * p.size)
+    const { data } = widened(right.tensor)
     for (let g = 0; g < own; g++) {
       let offset = view.offset
       lead.forEach((n, d) => {
@@ -44,13 +75,20 @@ function packed(x: Lowering, right: Right, s: Schedule): { buffer: number; group
       packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns }, to, g * p.size)
     }
     return {
-      buffer: x.program.buffer(`${x.op}.packed`, 'float32', to.length, 'constant', to),
+      buffer: x.program.buffer(`${x.op}.packed`, type as DType, to.length, 'constant', to),
       groups: strides,
     }
   }
-  const temp = x.program.buffer(`${x.op}.packed`, 'float32', own * p.size, 'temp')
+  const temp = x.program.buffer(`${x.op}.packed`, type as DType, own * p.size, 'temp')
   x.step('pack', (k) =>
-    packLoops(k, { ...view, shape: [...lead, taps, channels, columns] }, temp, p, strides),
+    packLoops(
+      k,
+      { ...view, shape: [...lead, taps, channels, columns] },
+      temp,
+      p,
+      strides,
+      typedConstant(0, type),
+    ),
   )
   return { buffer: temp, groups: strides }
 }
@@ -61,6 +99,7 @@ function packLoops(
   to: number,
   p: ReturnType<typeof panelsOf>,
   strides: readonly number[],
+  zero: Expr,
 ): Statement[] {
   const [taps, channels, columns] = from.shape.slice(-3) as [number, number, number]
   const depth = taps * channels
@@ -78,7 +117,7 @@ function packLoops(
         ...loop(k.name('j'), 0, valid, (j) => [
           k.storePlace(to, plus(start, j), k.load(from, [...index, plus(column, j)])),
         ]),
-        ...loop(k.name('j'), valid, width, (j) => [k.storePlace(to, plus(start, j), constant(0, 'float32'))]),
+        ...loop(k.name('j'), valid, width, (j) => [k.storePlace(to, plus(start, j), zero)]),
       ]
     }
     return [
@@ -89,7 +128,7 @@ function packLoops(
 }
 
 export const matMul: Lower = (x) => {
-  float(x)
+  const { type, lanes } = arithmetic(x)
   const [a, b] = x.inputs as [View, View]
   const left = a.shape.length === 1 ? { ...a, shape: [1, ...a.shape], strides: [0, ...a.strides] } : a
   const right = b.shape.length === 1 ? { ...b, shape: [...b.shape, 1], strides: [...b.strides, 0] } : b
@@ -119,7 +158,10 @@ export const matMul: Lower = (x) => {
     shared
       ? { groups: [], rows: v.strides.slice(0, n + 1) }
       : { groups: v.strides.slice(0, n), rows: [v.strides[n]!] }
-  const s = x.schedule({ rows: (shared ? sizeOf(lead) : 1) * m, depth, columns, winograd: undefined })
+  const s = fitted(
+    x.schedule({ rows: (shared ? sizeOf(lead) : 1) * m, depth, columns, winograd: undefined }),
+    lanes,
+  )
   const groups = shared ? [] : lead
   // The depth as one tap of many channels.
   const source = shared ? { ...r, shape: r.shape.slice(n), strides: r.strides.slice(n) } : r
@@ -138,6 +180,7 @@ export const matMul: Lower = (x) => {
   )
   const result = full(out)
   contraction(x, s, {
+    type,
     groups,
     rows: shared ? [...lead, m] : [m],
     depth: [depth],
@@ -149,13 +192,13 @@ export const matMul: Lower = (x) => {
       const v = full(o)
       return { buffer: o.buffer, offset: o.offset, ...split(v), column: v.strides.at(-1)! }
     }),
-    finish: (sum, operands, lanes) => x.epilogue.apply(sum, operands, lanes),
+    finish: (sum, operands, width) => x.epilogue.apply(rounded(sum, x.types[0]!.dtype), operands, width),
   })
 }
 
 function contraction(x: Lowering, s: Schedule, c: Contraction): void {
   const macs = sizeOf(c.groups) * sizeOf(c.rows) * sizeOf(c.depth) * c.columns
-  x.step(x.op, (k) => contract(k, c, s, x.engine.lanes), macs)
+  x.step(x.op, (k) => contract(k, c, s, arithmetic(x).lanes), macs)
 }
 
 type Conv = {
@@ -228,32 +271,45 @@ export function withBorder(
 }
 
 export function clearLoops(k: KernelBuilder, v: View): Statement[] {
-  return k.nest(v.shape, v.strides.at(-1) === 1 ? 4 : 1, (index, lanes) => [
-    k.store(v, index, repeat(constant(0, 'float32'), lanes)),
-  ])
+  return k.nest(
+    v.shape,
+    v.strides.at(-1) === 1 && vectorizes(v.dtype) && v.dtype !== 'bool' ? 4 : 1,
+    (index, lanes) => [k.store(v, index, repeat(typedConstant(0, v.dtype), lanes))],
+  )
 }
 
 export const conv: Lower = (x) => {
-  float(x)
+  const { type, lanes } = arithmetic(x)
+  const { dtype } = x.types[0]!
   const c = convOf(x)
-  const [input, filter, bias] = x.inputs as [View, View, View | undefined]
+  const [input, given, bias] = x.inputs as [View, View, View | undefined]
+  const filter = isContiguous(given) ? given : rowMajorCopy(x, given)
   const [filters, perGroup] = filter.shape as [number, number]
   const kernel = filter.shape.slice(2)
   const channels = input.shape[c.channel]!
-  if (c.groups === channels && filters === channels && c.rank === 2 && c.groups > 1) {
+  if (
+    c.groups === channels &&
+    filters === channels &&
+    c.rank === 2 &&
+    c.groups > 1 &&
+    (dtype === 'float32' || dtype === 'int32')
+  ) {
     depthwise(x, c)
     return
   }
   const { shape } = x.types[0]!
   const spatial = shape.slice(c.first, c.first + c.rank)
   const columns = filters / c.groups
-  const s = x.schedule({
+  const extent = {
     rows: shape[0]! * sizeOf(spatial),
     depth: perGroup * sizeOf(kernel),
     columns,
     winograd:
-      x.constants[1] && isWinograd(x, filter.shape) ? { height: spatial[0]!, width: spatial[1]! } : undefined,
-  })
+      dtype === 'float32' && x.constants[1] && isWinograd(x, filter.shape)
+        ? { height: spatial[0]!, width: spatial[1]! }
+        : undefined,
+  }
+  const s = fitted(x.schedule(extent), lanes)
   if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
     const m = s.algorithm === 'winograd2' ? 2 : 4
     const extra = spatial.map((n) => winogradExtra(n, m))
@@ -296,6 +352,7 @@ export const conv: Lower = (x) => {
     strides: out.shape.map((_, d) => (d === c.channel ? bias.strides[0]! : 0)),
   }
   contraction(x, s, {
+    type,
     groups: [c.groups],
     rows: [out.shape[0]!, ...spatial],
     depth: [...kernel, perGroup],
@@ -310,16 +367,17 @@ export const conv: Lower = (x) => {
     right: panels,
     out: result(out),
     operands: [...(biasView ? [biasView] : []), ...x.epilogue.operands].map(result),
-    finish: (sum, operands, lanes) =>
+    finish: (sum, operands, width) =>
       biasView
-        ? x.epilogue.apply(call('add', sum, operands[0]!), operands.slice(1), lanes)
-        : x.epilogue.apply(sum, operands, lanes),
+        ? x.epilogue.apply(rounded(call('add', sum, operands[0]!), dtype), operands.slice(1), width)
+        : x.epilogue.apply(rounded(sum, dtype), operands, width),
   })
 }
 
 /** One filter a channel: vectors run along the channels, a tile of pixels of one row shares the taps' weights. */
 function depthwise(x: Lowering, c: Conv): void {
-  const [input, filter, bias] = x.inputs as [View, View, View | undefined]
+  const [input, given, bias] = x.inputs as [View, View, View | undefined]
+  const filter = isContiguous(given) ? given : rowMajorCopy(x, given)
   const from = withBorder(x, input, c, true)
   const out = x.output(0)
   const [kh, kw] = filter.shape.slice(2) as [number, number]
@@ -331,13 +389,13 @@ function depthwise(x: Lowering, c: Conv): void {
   const weights = (() => {
     const w = x.constants[1]
     if (w) {
-      const data = new Float32Array(w.data.length)
+      const data = allocate(w.dtype, w.data.length) as Float32Array
       const values = numbers(w)
       for (let t = 0; t < kh * kw; t++)
         for (let ch = 0; ch < channels; ch++) data[t * channels + ch] = values[ch * kh * kw + t]!
-      return x.program.constant({ dtype: 'float32', shape: [kh * kw, channels], data }, `${x.op}.weights`)
+      return x.program.constant({ dtype: w.dtype, shape: [kh * kw, channels], data }, `${x.op}.weights`)
     }
-    const temp = x.program.temp(`${x.op}.weights`, 'float32', [kh * kw, channels])
+    const temp = x.program.temp(`${x.op}.weights`, filter.dtype, [kh * kw, channels])
     x.step('filter', (k) =>
       copyLoops(
         k,
@@ -371,10 +429,12 @@ function depthwise(x: Lowering, c: Conv): void {
     'depthwise',
     (k) => {
       const tile = (n: Expr, y: Expr, x0: Expr, pixels: number, ch: Expr, vector: number): Statement[] => {
-        const type = { type: 'float32', lanes: vector } as const
+        const type: LoopType = { type: computeType(x.types[0]!.dtype), lanes: vector }
         const [acc, w, row] = [k.name('acc'), k.name('w'), k.name('row')]
         const span = (pixels - 1) * sx + 1
-        const out1: Statement[] = [declare(acc, type, repeat(constant(0, 'float32'), vector), pixels)]
+        const out1: Statement[] = [
+          declare(acc, type, repeat(typedConstant(0, x.types[0]!.dtype), vector), pixels),
+        ]
         for (let ky = 0; ky < kh; ky++) {
           const line = plus(times(y, sy), ky * dy)
           const value = (px: number): Expr =>

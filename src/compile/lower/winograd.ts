@@ -141,6 +141,7 @@ export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): v
     contract(
       k,
       {
+        type: 'float32',
         groups: [n * n],
         rows: [size],
         depth: [channels],

@@ -204,6 +204,15 @@ function einsumTerms(equation: string, ranks: readonly number[]): { terms: Term[
   return { terms, result: [...broadcast, ...once] }
 }
 
+/** The labels of every operand and of the result, dots as labels of their own. */
+export function einsumLabels(
+  equation: string,
+  ranks: readonly number[],
+): { terms: readonly (readonly string[])[]; result: readonly string[] } {
+  const { terms, result } = einsumTerms(equation, ranks)
+  return { terms: terms.map((t) => t.labels), result }
+}
+
 function labelSizes(terms: readonly Term[], shapes: readonly (readonly Dim[])[]): Map<string, Dim> {
   const sizes = new Map<string, Dim>()
   terms.forEach((t, i) => {

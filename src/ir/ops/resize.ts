@@ -200,6 +200,31 @@ function resizeShape(x: Infer): Shape {
   })
 }
 
+/** What every axis of a resized tensor is made of; `touched` is false where it stays as it is. */
+export function resizeTaps(
+  from: readonly number[],
+  to: readonly number[],
+  a: Attributes,
+  roi: Tensor | undefined,
+  scales: Tensor | undefined,
+  sizes: Tensor | undefined,
+): (Taps & { readonly touched: boolean })[] {
+  const list = (s: Tensor | undefined): number[] | null => (s ? Array.from(numbers(s), Number) : null)
+  const each = extents(from, a, list(scales), list(sizes))
+  const axes = axesOf(a, from.length)
+  const corners = list(roi) ?? []
+  return from.map((size, i) => {
+    const k = axes.indexOf(i)
+    const part: [number, number] =
+      k >= 0 && corners.length ? [corners[k]!, corners[k + axes.length]!] : [0, 1]
+    const touched =
+      to[i] !== size ||
+      each[i]!.scale !== 1 ||
+      (axes.includes(i) && stringOf(a, 'coordinates') === 'tfCropAndResize')
+    return { ...tapsOf({ size, ...each[i]!, roi: part }, a), touched }
+  })
+}
+
 export const resize = {
   resize: {
     doc: 'Resamples along axes: inputs x, roi?, scales? (float), sizes? (int64); the options are those of ONNX Resize',
@@ -236,25 +261,8 @@ export const resize = {
       const t = tensorAt(inputs, 0)
       const { shape } = outputType(x)
       const [roi, scales, sizes] = [1, 2, 3].map((i) => optionalTensor(inputs, i))
-      const list = (s: Tensor | undefined): number[] | null => (s ? Array.from(numbers(s), Number) : null)
-      const each = extents(t.shape, x.attributes, list(scales), list(sizes))
-      const axes = axesOf(x.attributes, t.shape.length)
-      const corners = list(roi) ?? []
-      const axisAt = (i: number): Axis => {
-        const k = axes.indexOf(i)
-        return {
-          size: t.shape[i]!,
-          ...each[i]!,
-          roi: k >= 0 && corners.length ? [corners[k]!, corners[k + axes.length]!] : [0, 1],
-        }
-      }
-      const all = t.shape.map((_, i) => tapsOf(axisAt(i), x.attributes))
-      const touched = t.shape.map(
-        (d, i) =>
-          shape[i] !== d ||
-          each[i]!.scale !== 1 ||
-          (axes.includes(i) && stringOf(x.attributes, 'coordinates') === 'tfCropAndResize'),
-      )
+      const all = resizeTaps(t.shape, shape, x.attributes, roi, scales, sizes)
+      const touched = all.map((a) => a.touched)
       const identity = (d: number): number[] => Array.from({ length: d }, (_, i) => i)
       let out: Tensor
       if (stringOf(x.attributes, 'mode') === 'nearest') {

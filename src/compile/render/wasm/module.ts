@@ -4,6 +4,7 @@ import type { ScalarFn } from '../../../ir/scalar.ts'
 import { onNumbers, scalarArity } from '../../../ir/scalar.ts'
 import { composeFunctions } from '../../compose.ts'
 import { expand } from '../../expand.ts'
+import { convertHalves } from '../../halves.ts'
 import type { Kernel } from '../../loops.ts'
 import { splitVectors } from '../../split.ts'
 import { emitKernel } from './emit.ts'
@@ -22,7 +23,10 @@ export function renderWasm(
     return imports.push({ module: 'math', name: fn, type: { parameters, results: [f64] } }) - 1
   }
   const functions = kernels.map((k, i) => ({
-    ...emitKernel(splitVectors(expand(composeFunctions(k)), 4), { relaxed: options.relaxed, host }),
+    ...emitKernel(splitVectors(expand(composeFunctions(convertHalves(k))), 4), {
+      relaxed: options.relaxed,
+      host,
+    }),
     name: `k${i}`,
   }))
   return encodeModule(imports, functions, options)

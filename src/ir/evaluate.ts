@@ -1,7 +1,7 @@
 // The reference: runs a graph node by node with each operator's own plain definition. Everything else is judged against it.
 
 import { BugError, InputError } from '../core/errors.ts'
-import { sizeOf, type Tensor } from '../core/tensor.ts'
+import { sizeOf } from '../core/tensor.ts'
 import { inferNode } from './graph.ts'
 import { checkInputs } from './inputs.ts'
 import { opNamed } from './ops/index.ts'

@@ -33,9 +33,8 @@ const data = Float32Array.from(input.data)
 let output: Float32Array
 if (what === 'strata') {
   const load = (name: string) => import(pathToFileURL(join(folder, 'targets', name + extension)).href)
-  const [{ readPacked }, { targets }] = await Promise.all([load('packed'), load('registry')])
-  const artifact = readPacked(file)
-  const target = targets.find((t: { name: string }) => t.name === artifact.target)
+  const artifact = (await load('packed')).readPacked(file)
+  const target = (await load(artifact.target))[artifact.target]
   const executable = await target.load(artifact)
   const [first] = await executable.run([{ dtype: 'float32', shape: input.shape, data }])
   output = first.data

@@ -82,7 +82,12 @@ export class ProgramBuilder {
   }
 
   /** The program, without buffers that no step uses. */
-  finish(name: string, inputs: readonly number[], outputs: readonly number[]): Program {
+  finish(
+    name: string,
+    inputs: readonly number[],
+    outputs: readonly number[],
+    shapes: Pick<Program, 'inputShapes' | 'outputShapes'>,
+  ): Program {
     const used = new Set([...inputs, ...outputs, ...this.steps.flatMap((s) => s.buffers)])
     const index = new Map<number, number>()
     const buffers = this.buffers.filter((_, i) => {
@@ -97,6 +102,7 @@ export class ProgramBuilder {
       steps: this.steps.map((s) => ({ ...s, buffers: s.buffers.map(to) })),
       inputs: inputs.map(to),
       outputs: outputs.map(to),
+      ...shapes,
     }
   }
 }

@@ -71,7 +71,10 @@ class GraphCompiler {
         copyLoops(k, view, rowMajor(outputs[i]!, t.dtype, t.shape)),
       )
     })
-    return program.finish(graph.name, inputs, outputs)
+    return program.finish(graph.name, inputs, outputs, {
+      inputShapes: graph.inputs.map((v) => this.typeOf(v).shape),
+      outputShapes: graph.outputs.map((v) => this.typeOf(v).shape),
+    })
   }
 
   private typeOf(v: ValueId): { dtype: View['dtype']; shape: readonly number[] } {

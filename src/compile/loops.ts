@@ -104,6 +104,8 @@ export type Program = {
   readonly steps: readonly Step[]
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
+  readonly inputShapes: readonly (readonly number[])[]
+  readonly outputShapes: readonly (readonly number[])[]
 }
 
 /** The type that a loaded element has in flight. */

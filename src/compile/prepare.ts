@@ -2,6 +2,7 @@
 // like folded into weights.
 
 import { isBig } from '../core/dtype.ts'
+import type { Unsupported } from '../core/errors.ts'
 import { sizeOf, type Tensor } from '../core/tensor.ts'
 import { GraphBuilder } from '../ir/graph.ts'
 import { specialize } from '../ir/specialize.ts'
@@ -41,6 +42,18 @@ export function prepare(graph: Graph): Graph {
     return l !== undefined && !('gap' in l)
   })
   return specialize(plain)
+}
+
+/** Operators of the graph that have neither a lowering nor a decomposition, with the reason. */
+export function uncompilable(graph: Graph): Unsupported[] {
+  const found = new Map<string, Unsupported>()
+  for (const n of graph.nodes) {
+    const l = loweringOf(n.op)
+    if ((l && !('gap' in l)) || n.op in table) continue
+    const op = l ? `${n.op} (${l.gap})` : n.op
+    found.set(op, { op, count: (found.get(op)?.count ?? 0) + 1 })
+  }
+  return [...found.values()]
 }
 
 /** Operands that decide shapes: which inputs of which operators must be known before compiling. */

@@ -2,13 +2,16 @@
 // to 256 bits (V8's revectorisation, off by default there) after a self-test on this machine.
 
 import { setFlagsFromString } from 'node:v8'
+import { compile } from '../compile/compile.ts'
+import { isStaticGraph, prepare, specializationKey, specializeTo, uncompilable } from '../compile/prepare.ts'
 import { buildImage, decodeImage, encodeImage } from '../compile/render/wasm/image.ts'
 import { hasRelaxedSimd, hasSimd } from '../compile/render/wasm/module.ts'
 import { imageMemory, instantiate, readOutput, runSteps, writeInput } from '../compile/render/wasm/run.ts'
 import { engines } from '../compile/schedule.ts'
-import { BugError, InputError } from '../core/errors.ts'
+import { InputError, UnsupportedError } from '../core/errors.ts'
 import { checkInputs } from '../ir/inputs.ts'
-import { type Datum, isTensor } from '../ir/types.ts'
+import { specialize } from '../ir/specialize.ts'
+import { type Datum, type Graph, isTensor } from '../ir/types.ts'
 import { revectorizeFlag } from './processor.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
 
@@ -43,63 +46,86 @@ export const wasm: Target = {
       ? { present: true, version: process.versions.v8 ?? '' }
       : { present: false, reason: 'this engine has no WebAssembly SIMD' },
   async compile(graph, options) {
-    const { engine, threads } = optionsOf(options)
-    // The compiler isn't loaded where its code was kept from before.
-    const { compile } = await import('../compile/compile.ts')
-    const program = compile(graph, { engine: engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe'] })
-    const image = buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads })
-    return { target: 'wasm', options, bytes: encodeImage(image), graph }
+    optionsOf(options)
+    const missing = uncompilable(specialize(graph))
+    if (missing.length > 0) throw new UnsupportedError('wasm', missing)
+    const prepared = prepare(graph)
+    // Open shapes are fixed by the first inputs that come: see `load`.
+    if (!isStaticGraph(prepared)) return { target: 'wasm', options, graph }
+    return { target: 'wasm', options, bytes: imageBytes(prepared, options), graph }
   },
   async load(artifact: Artifact): Promise<Executable> {
-    if (!artifact.bytes) throw new BugError('wasm: an artifact without bytes')
-    const { engine } = optionsOf(artifact.options)
-    const image = decodeImage(artifact.bytes)
-    const { header } = image
-    const memory = imageMemory(image)
-    const instance = instantiate(header, compileModule(image.module, engine === 'fast'), memory)
-    const { graph } = artifact
-    const put = (inputs: readonly Datum[]): void => {
+    const { graph, options, bytes } = artifact
+    if (bytes) return load(graph, bytes, options)
+    const known = new Map<string, Promise<Executable>>()
+    const forInputs = (inputs: readonly Datum[]): Promise<Executable> => {
       checkInputs(graph, inputs)
-      header.inputs.forEach((p, i) => {
-        const t = inputs[i]!
-        if (!isTensor(t)) throw new InputError(`wasm: input ${p.name}: expected a tensor`)
-        writeInput(memory, p, t.data)
-      })
+      const key = specializationKey(graph, inputs)
+      let made = known.get(key)
+      if (!made) {
+        const fixed = specializeTo(graph, inputs)
+        made = load(fixed, imageBytes(prepare(fixed), options), options)
+        known.set(key, made)
+      }
+      return made
     }
-    const take = (): Datum[] =>
-      graph.outputs.map((v, i) => {
-        const { type } = graph.values[v]!
-        if (type.kind !== 'tensor') throw new BugError('wasm: an output that is no tensor')
-        const shape = type.shape as readonly number[]
-        const length = shape.reduce((a, b) => a * b, 1)
-        return { dtype: type.dtype, shape, data: readOutput(memory, header.outputs[i]!, length) }
-      })
     return {
-      facts: {
-        engine,
-        simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
-        threads: 1,
-        memoryBytes: memory.buffer.byteLength,
-        temporaryBytes: header.temporaries,
+      facts: { engine: optionsOf(options).engine, shapes: 'fixed at the first run of each' },
+      run: async (inputs) => (await forInputs(inputs)).run(inputs),
+      profile: async (inputs) => (await forInputs(inputs)).profile!(inputs),
+      dispose: async () => {
+        for (const e of known.values()) await (await e).dispose()
       },
-      async run(inputs) {
-        put(inputs)
-        runSteps(instance)
-        return take()
-      },
-      async profile(inputs) {
-        put(inputs)
-        const times = new Map<string, NodeTime>()
-        for (const s of header.steps) {
-          const start = performance.now()
-          instance.call(s, s.range[0], s.range[1])
-          const node = s.nodes[0] ?? s.name
-          const ms = performance.now() - start + (times.get(node)?.ms ?? 0)
-          times.set(node, { node, ms, what: s.name })
-        }
-        return [...times.values()]
-      },
-      dispose: async () => {},
     }
   },
+}
+
+function imageBytes(graph: Graph, options: TargetOptions): Uint8Array {
+  const { engine, threads } = optionsOf(options)
+  const program = compile(graph, { engine: engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe'] })
+  return encodeImage(buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads }))
+}
+
+async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Promise<Executable> {
+  const { engine } = optionsOf(options)
+  const image = decodeImage(bytes)
+  const { header } = image
+  const memory = imageMemory(image)
+  const instance = instantiate(header, compileModule(image.module, engine === 'fast'), memory)
+  const put = (inputs: readonly Datum[]): void => {
+    checkInputs(graph, inputs)
+    header.inputs.forEach((p, i) => {
+      const t = inputs[i]!
+      if (!isTensor(t)) throw new InputError(`wasm: input ${p.name}: expected a tensor`)
+      if (t.data.length > 0) writeInput(memory, p, t.data)
+    })
+  }
+  const take = (): Datum[] => header.outputs.map((p) => readOutput(memory, p))
+  return {
+    facts: {
+      engine,
+      simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
+      threads: 1,
+      memoryBytes: memory.buffer.byteLength,
+      temporaryBytes: header.temporaries,
+    },
+    async run(inputs) {
+      put(inputs)
+      runSteps(instance)
+      return take()
+    },
+    async profile(inputs) {
+      put(inputs)
+      const times = new Map<string, NodeTime>()
+      for (const s of header.steps) {
+        const start = performance.now()
+        instance.call(s, s.range[0], s.range[1])
+        const node = s.nodes[0] ?? s.name
+        const ms = performance.now() - start + (times.get(node)?.ms ?? 0)
+        times.set(node, { node, ms, what: s.name })
+      }
+      return [...times.values()]
+    },
+    dispose: async () => {},
+  }
 }

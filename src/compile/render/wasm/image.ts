@@ -10,6 +10,7 @@ import { renderWasm } from './module.ts'
 export type Port = {
   readonly name: string
   readonly dtype: DType
+  readonly shape: readonly number[]
   readonly offset: number
   readonly length: number
 }
@@ -73,9 +74,9 @@ export function buildImage(
       plan.offsets[i]! - controlBytes,
     )
   })
-  const port = (i: number): Port => {
+  const port = (i: number, shape: readonly number[]): Port => {
     const b = program.buffers[i]!
-    return { name: b.name, dtype: b.dtype, offset: plan.offsets[i]!, length: b.length }
+    return { name: b.name, dtype: b.dtype, shape, offset: plan.offsets[i]!, length: b.length }
   }
   const header: Header = {
     version: 1,
@@ -96,8 +97,8 @@ export function buildImage(
       name: program.kernels[s.kernel]!.name,
       macs: s.macs,
     })),
-    inputs: program.inputs.map(port),
-    outputs: program.outputs.map(port),
+    inputs: program.inputs.map((b, i) => port(b, program.inputShapes[i]!)),
+    outputs: program.outputs.map((b, i) => port(b, program.outputShapes[i]!)),
     moduleBytes: module.length,
   }
   return { header, module, constants }

@@ -2,6 +2,7 @@
 // moves to better code between calls. Runs in Node and browsers.
 
 import { bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
+import { sizeOf, type Tensor } from '../../../core/tensor.ts'
 import type { Header, Image, ImageStep, Port } from './image.ts'
 import { type WasmKernel, wasmImports } from './module.ts'
 
@@ -52,11 +53,11 @@ export function writeInput(memory: WebAssembly.Memory, p: Port, data: TensorData
 }
 
 /** A copy of an output. */
-export function readOutput(memory: WebAssembly.Memory, p: Port, length: number): TensorData {
-  const shared = view(memory, p) as Float32Array
-  const out = new (shared.constructor as Float32ArrayConstructor)(length)
-  out.set(shared.subarray(0, length))
-  return out
+export function readOutput(memory: WebAssembly.Memory, p: Port): Tensor {
+  const from = view(memory, p) as Float32Array
+  const data = new (from.constructor as Float32ArrayConstructor)(sizeOf(p.shape))
+  data.set(from.subarray(0, data.length))
+  return { dtype: p.dtype, shape: p.shape, data }
 }
 
 export function runSteps(instance: Instance): void {

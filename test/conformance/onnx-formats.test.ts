@@ -22,17 +22,21 @@ type Entry = {
   inputs: { src: number }[]
 }
 
-/** Integer models: exact, but for these, each with the largest difference and its cause. */
-const integerExceptions: Readonly<Record<string, [limit: number, reason: string]>> = {
+/** Files that differ more than their kind allows, each with the largest difference and its cause. */
+const exceptions: Readonly<Record<string, [limit: number, reason: string]>> = {
   'dscnn/ort132-qdq-a16w8.onnx': [3e-4, '16-bit steps that float32 sums of the runtime round the other way'],
   'inception/ort132-qdq-pc-s8s8.onnx': [0.07, 'one step of one activation: the runtime sums in float32'],
   'unet/ort132-qdq-pc-s8s8.onnx': [0.01, 'one step of one activation: the runtime sums in float32'],
+  'odds/ort132-fp16.onnx': [
+    0.015,
+    'the reference rounds to float16 after every operator, the runtime after some: both lie 0.012 from float32',
+  ],
   'lstm/ort132-dynamic-u8.onnx': [0.17, "the runtime's u8×s8 sums saturate on a processor without VNNI"],
 }
 
 /** Largest difference allowed, as a share of the largest answer: float32 sums of a few thousand terms, or float16 values. */
 function limitOf(name: string, expected: Tensor): number {
-  const known = integerExceptions[name]
+  const known = exceptions[name]
   if (known) return known[0]
   let largest = 1
   for (let i = 0; i < expected.data.length; i++) largest = Math.max(largest, Math.abs(at(expected, i)))

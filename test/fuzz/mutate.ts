@@ -188,6 +188,27 @@ export const withinPng: Within = (bytes, change, r) => {
   return out
 }
 
+/** Small numbers of a binary table (indices, sizes, codes) set to other small numbers: the tables stay tables. */
+export const withinWords: Within = (bytes, _change, r) => {
+  const out = new Uint8Array(bytes)
+  const view = new DataView(out.buffer)
+  const small: number[] = []
+  for (let at = 0; at + 4 <= out.length; at += 4) {
+    const v = view.getInt32(at, true)
+    if (v > -8 && v < 1024) small.push(at)
+  }
+  for (let k = 1 + r.below(4); k > 0 && small.length; k--) {
+    const at = small[r.below(small.length)]!
+    const v = view.getInt32(at, true)
+    view.setInt32(
+      at,
+      [v + 1, v - 1, -1, r.below(160), r.below(8), 2 ** 31 - 1, -v, v << 8][r.below(8)]!,
+      true,
+    )
+  }
+  return out
+}
+
 /** Changes values of a decoded document, so that what comes out is well formed. */
 const withinTree =
   (decode: (bytes: Uint8Array) => object, encode: (root: object) => Uint8Array): Within =>

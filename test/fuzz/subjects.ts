@@ -18,6 +18,7 @@ import {
   withinJson,
   withinOnnx,
   withinPng,
+  withinWords,
   withinZip,
 } from './mutate.ts'
 
@@ -136,7 +137,7 @@ function varint(value: number): Uint8Array {
 
 export const subjects: readonly Subject[] = [
   model('onnx', ['**/*.onnx'], { nest: nestOnnx, within: withinOnnx }),
-  model('tflite', ['**/*.tflite']),
+  model('tflite', ['**/*.tflite'], { within: withinWords }),
   model('tfjs', ['**/model.json'], {
     nest: nestText('{"format":"graph-model","modelTopology":', '[', ']', '}'),
     within: withinJson,

@@ -31,7 +31,7 @@ function pythonTarget(
   environment: EnvironmentName,
   formats: readonly string[],
   doc: string,
-  variants: NativeTarget['variants'] = [{ name: 'default', options: {} }],
+  variants: NativeTarget['variants'] = [{ name: '', options: {} }],
 ): NativeTarget {
   return {
     name,

@@ -209,6 +209,8 @@ class Reader {
     if (type.kind !== 'tensor') return
     if (t.dtype && type.dtype !== t.dtype)
       this.fail(`tensor ${t.name}, expected ${type.dtype}, the file says ${t.typeName}`)
+    // An empty shape is a scalar or says nothing.
+    if (t.signature?.length === 0) return
     const known: Shape = this.dynamic && !t.signature?.includes(null) ? null : t.signature
     if (!known) return
     if (!type.shape) b.refine(id, tensorType(type.dtype, known))

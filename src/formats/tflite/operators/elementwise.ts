@@ -120,9 +120,6 @@ export const elementwiseRows: Readonly<Record<string, Row>> = {
   BITCAST: bitcast,
   ZEROS_LIKE: zerosLike,
   FAKE_QUANT: fakeQuantize,
-  COMPLEX_ABS: (x) => {
-    throw new NotSupported(`${x.op} (complex numbers)`)
-  },
   DEQUANTIZE: (x) => {
     if (x.tensor(0).dtype === 'float16' || x.tensor(0).dtype === 'bfloat16')
       return x.result('cast', [x.input(0)], { to: x.output().dtype! })

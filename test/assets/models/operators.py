@@ -1,0 +1,242 @@
+"""Makes operators.npz: one-operator TensorFlow Lite files with LiteRT's answers.
+
+    python -m venv E && E/bin/pip install ai-edge-litert==2.3.0 numpy && E/bin/python operators.py
+
+Arrays: NAME.model (the file's bytes), NAME.in0 …, NAME.out0 … (by the reference kernels, the built-in ones where those lack it).
+"""
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as S
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+rng = np.random.default_rng(11)
+types = {np.float32: 0, np.int32: 2, np.uint8: 3, np.int64: 4, np.bool_: 6, np.int16: 7, np.int8: 9}
+B = S.BuiltinOperator
+arrays = {}
+
+
+def f(*shape, low=-2.0, high=2.0):
+    return rng.uniform(low, high, shape).astype(np.float32)
+
+
+def i(*values):
+    return np.array(values, np.int32)
+
+
+class Const:
+    """An input that lies in the file."""
+
+    def __init__(self, value):
+        self.value = np.asarray(value)
+
+
+def build(op, inputs, options, outputs, version, shapes, custom=None):
+    m = S.ModelT()
+    m.version = 3
+    code = S.OperatorCodeT()
+    code.builtinCode = op
+    code.deprecatedBuiltinCode = min(op, 127)
+    code.version = version
+    m.operatorCodes = [code]
+    m.buffers = [S.BufferT()]
+    g = S.SubGraphT()
+    g.tensors = []
+    g.name = b"main"
+
+    def add(name, dtype, shape, value=None):
+        t = S.TensorT()
+        t.name = name.encode()
+        t.type = types[np.dtype(dtype).type]
+        t.shape = np.array(shape, np.int32)
+        t.buffer = 0
+        if value is not None:
+            b = S.BufferT()
+            b.data = np.frombuffer(value.tobytes(), np.uint8)
+            m.buffers.append(b)
+            t.buffer = len(m.buffers) - 1
+        g.tensors.append(t)
+        return len(g.tensors) - 1
+
+    ids, graph_inputs = [], []
+    for k, x in enumerate(inputs):
+        if x is None:
+            ids.append(-1)
+        elif isinstance(x, Const):
+            ids.append(add(f"c{k}", x.value.dtype, x.value.shape, x.value))
+        else:
+            ids.append(add(f"x{k}", x.dtype, x.shape))
+            graph_inputs.append(ids[-1])
+    outs = [add(f"y{k}", d, shapes[k] if shapes else []) for k, d in enumerate(outputs)]
+    o = S.OperatorT()
+    o.opcodeIndex = 0
+    o.inputs = np.array(ids, np.int32)
+    o.outputs = np.array(outs, np.int32)
+    if options is not None:
+        o.builtinOptions = options
+        o.builtinOptionsType = getattr(S.BuiltinOptions, type(options).__name__[:-1])
+    g.operators = [o]
+    g.inputs = np.array(graph_inputs, np.int32)
+    g.outputs = np.array(outs, np.int32)
+    m.subgraphs = [g]
+    b = flatbuffers.Builder(4096)
+    b.Finish(m.Pack(b), b"TFL3")
+    return bytes(b.Output())
+
+
+def run(model, inputs, resolver):
+    it = Interpreter(model_content=model, experimental_op_resolver_type=resolver, num_threads=1)
+    it.allocate_tensors()
+    for d, x in zip(it.get_input_details(), inputs):
+        it.set_tensor(d["index"], x)
+    it.invoke()
+    return [it.get_tensor(d["index"]) for d in it.get_output_details()]
+
+
+REFERENCE, OPTIMISED = OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+
+
+def case(name, op, inputs, options=None, outputs=(np.float32,), version=1, kernels=(REFERENCE, OPTIMISED), **fields):
+    if options is not None:
+        options = options()
+        for k, v in fields.items():
+            assert hasattr(options, k), (name, k)
+            setattr(options, k, v)
+    fed = [x for x in inputs if x is not None and not isinstance(x, Const)]
+    for resolver in kernels:
+        try:
+            made = run(build(op, inputs, options, outputs, version, None), fed, resolver)
+            break
+        except Exception as e:
+            error = e
+    else:
+        print("skipped", name, str(error)[:100].replace("\n", " "))
+        return
+    model = build(op, inputs, options, outputs, version, [y.shape for y in made])
+    arrays[f"{name}.model"] = np.frombuffer(model, np.uint8)
+    for k, x in enumerate(fed):
+        arrays[f"{name}.in{k}"] = x
+    for k, y in enumerate(made):
+        arrays[f"{name}.out{k}"] = y
+
+
+x34, x4, img = f(3, 4), f(4), f(2, 5, 6, 3)
+for name in "ABS NEG CEIL FLOOR ROUND EXP SQUARE SIN COS TANH LOGISTIC RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 ELU HARD_SWISH SIGN".split():
+    case(name.lower(), getattr(B, name), [f(3, 4, low=-7, high=7)])
+for name in "LOG SQRT RSQRT".split():
+    case(name.lower(), getattr(B, name), [f(3, 4, low=0.1, high=7)])
+case("gelu", B.GELU, [x34 * 2], S.GeluOptionsT)
+case("gelu_tanh", B.GELU, [x34 * 2], S.GeluOptionsT, approximate=True)
+case("leaky_relu", B.LEAKY_RELU, [x34], S.LeakyReluOptionsT, alpha=0.2)
+case("prelu", B.PRELU, [img, Const(f(1, 1, 3))])
+for name, opt in [("ADD", S.AddOptionsT), ("SUB", S.SubOptionsT), ("MUL", S.MulOptionsT), ("DIV", S.DivOptionsT)]:
+    case(f"{name.lower()}_broadcast", getattr(B, name), [x34, f(4, low=0.5)], opt)
+    for act, code in [("relu", 1), ("relu_n1_to_1", 2), ("relu6", 3)]:
+        case(f"{name.lower()}_{act}", getattr(B, name), [x34 * 5, f(3, 4, low=0.5)], opt, fusedActivationFunction=code)
+case("add_int32", B.ADD, [i(5, -7, 9), i(1, 2, -3)], S.AddOptionsT, outputs=(np.int32,))
+case("div_int32", B.DIV, [i(5, -7, 9), i(2, 2, -4)], S.DivOptionsT, outputs=(np.int32,))
+case("floor_div_int32", B.FLOOR_DIV, [i(5, -7, 9), i(2, 2, -4)], outputs=(np.int32,))
+case("floor_mod_int32", B.FLOOR_MOD, [i(5, -7, 9), i(2, 2, -4)], outputs=(np.int32,))
+case("floor_mod", B.FLOOR_MOD, [f(3, 4), f(3, 4)])
+case("maximum", B.MAXIMUM, [x34, x4]); case("minimum", B.MINIMUM, [x34, x4])
+case("squared_difference", B.SQUARED_DIFFERENCE, [x34, x4])
+case("pow", B.POW, [f(3, 4, low=0.1), x34]); case("atan2", B.ATAN2, [x34, f(3, 4)])
+case("add_n", B.ADD_N, [x34, f(3, 4), f(3, 4)])
+for name in "EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL".split():
+    case(name.lower(), getattr(B, name), [i(1, 2, 3, 4), i(3, 2, 1, 4)], outputs=(np.bool_,))
+for name in "LOGICAL_AND LOGICAL_OR".split():
+    case(name.lower(), getattr(B, name), [np.array([True, True, False]), np.array([True, False, False])], outputs=(np.bool_,))
+case("logical_not", B.LOGICAL_NOT, [np.array([True, False])], outputs=(np.bool_,))
+case("bitwise_xor", B.BITWISE_XOR, [i(5, -7), i(3, 12)], outputs=(np.int32,))
+case("right_shift", B.RIGHT_SHIFT, [i(5, -7, 100), i(1, 1, 3)], outputs=(np.int32,))
+case("select_rows", B.SELECT, [np.array([True, False, True]), x34, f(3, 4)])
+case("select_v2", B.SELECT_V2, [np.array([[True], [False], [True]]), x34, x4])
+case("cast_to_int", B.CAST, [x34 * 3], S.CastOptionsT, outputs=(np.int32,), inDataType=0, outDataType=2)
+case("cast_to_bool", B.CAST, [i(0, 3, -1)], S.CastOptionsT, outputs=(np.bool_,), inDataType=2, outDataType=6)
+case("bitcast", B.BITCAST, [i(1, -7, 1065353216)], S.BitcastOptionsT)
+case("zeros_like", B.ZEROS_LIKE, [x34]); case("rank", B.RANK, [img], outputs=(np.int32,))
+case("fake_quant", B.FAKE_QUANT, [x34], S.FakeQuantOptionsT, min=-1.2, max=1.7, numBits=8)
+
+case("reshape_minus_one", B.RESHAPE, [img, Const(i(4, -1, 9))], S.ReshapeOptionsT)
+case("squeeze_all", B.SQUEEZE, [f(1, 3, 1, 2)], S.SqueezeOptionsT)
+case("squeeze_one", B.SQUEEZE, [f(1, 3, 1, 2)], S.SqueezeOptionsT, squeezeDims=[-2])
+case("expand_dims", B.EXPAND_DIMS, [x34, Const(i(-2))], S.ExpandDimsOptionsT)
+case("transpose", B.TRANSPOSE, [img, Const(i(0, 3, 1, 2))])
+case("concatenation", B.CONCATENATION, [x34, f(2, 4)], S.ConcatenationOptionsT, axis=-2)
+case("pack", B.PACK, [x34, f(3, 4)], S.PackOptionsT, axis=-1, valuesCount=2)
+case("unpack", B.UNPACK, [x34], S.UnpackOptionsT, outputs=(np.float32,) * 3, axis=0, num=3)
+case("split", B.SPLIT, [Const(i(1)[0:1].reshape(())), f(2, 6)], S.SplitOptionsT, outputs=(np.float32,) * 3, numSplits=3)
+case("split_v", B.SPLIT_V, [f(2, 6), Const(i(1, -1, 2)), Const(np.int32(1))], S.SplitVOptionsT, outputs=(np.float32,) * 3, numSplits=3)
+case("slice", B.SLICE, [img, Const(i(0, 1, 2, 0)), Const(i(1, 3, -1, 2))])
+case("slice_computed", B.SLICE, [img, i(0, 1, 2, 0), i(1, 3, -1, 2)])
+st = lambda name, x, b, e, s, **k: case(name, B.STRIDED_SLICE, [x, Const(i(*b)), Const(i(*e)), Const(i(*s))], S.StridedSliceOptionsT, **k)
+st("strided_slice", img, (0, 1, 5, 0), (2, 5, 0, 3), (1, 2, -2, 1))
+st("strided_slice_masks", img, (0, 3, 4, 0), (1, 0, 0, 2), (1, -1, -1, 1), beginMask=2, endMask=6)
+st("strided_slice_shrink", img, (1, -1, 0, 0), (2, 0, 6, 3), (1, 1, 1, 2), shrinkAxisMask=3)
+st("strided_slice_new_axis", img, (0, 0, 0), (0, 2, 0), (1, 1, 1), newAxisMask=1, ellipsisMask=4)
+st("strided_slice_ellipsis", img, (1, 0, 1), (2, 0, 3), (1, 1, 1), shrinkAxisMask=1, ellipsisMask=2)
+st("strided_slice_beyond", x34, (-9, 1), (9, 99), (1, 2))
+case("pad", B.PAD, [img, Const(np.array([[0, 0], [1, 2], [0, 3], [0, 0]], np.int32))])
+case("pad_computed", B.PAD, [img, np.array([[0, 0], [1, 2], [0, 3], [0, 0]], np.int32)])
+case("pad_v2", B.PADV2, [x34, Const(np.array([[1, 0], [0, 2]], np.int32)), Const(np.float32(-3))])
+case("mirror_reflect", B.MIRROR_PAD, [x34, Const(np.array([[2, 1], [3, 0]], np.int32))], S.MirrorPadOptionsT, mode=0)
+case("mirror_symmetric", B.MIRROR_PAD, [x34, Const(np.array([[3, 1], [4, 0]], np.int32))], S.MirrorPadOptionsT, mode=1)
+case("tile", B.TILE, [x34, Const(i(2, 3))]); case("broadcast_to", B.BROADCAST_TO, [f(3, 1), Const(i(2, 3, 4))], version=2)
+case("fill", B.FILL, [Const(i(2, 3)), np.float32(7)]); case("range", B.RANGE, [np.int32(2), np.int32(11), np.int32(3)], outputs=(np.int32,))
+case("shape", B.SHAPE, [img], S.ShapeOptionsT, outputs=(np.int32,), outType=2)
+case("shape_int64", B.SHAPE, [img], S.ShapeOptionsT, outputs=(np.int64,), outType=4)
+case("reverse", B.REVERSE_V2, [img, Const(i(1))])
+case("reverse_sequence", B.REVERSE_SEQUENCE, [f(3, 4, 2), i(2, 4, 1)], S.ReverseSequenceOptionsT, seqDim=1, batchDim=0)
+case("gather", B.GATHER, [img, i(2, 0, 4)], S.GatherOptionsT, axis=1)
+case("gather_batch", B.GATHER, [f(2, 4, 3), np.array([[1, 3], [0, 0]], np.int32)], S.GatherOptionsT, axis=1, batchDims=1)
+case("gather_nd", B.GATHER_ND, [img, np.array([[0, 1], [1, 4]], np.int32)])
+case("embedding_lookup", B.EMBEDDING_LOOKUP, [i(2, 0), Const(x34)])
+case("depth_to_space", B.DEPTH_TO_SPACE, [f(1, 2, 3, 8)], S.DepthToSpaceOptionsT, blockSize=2)
+case("space_to_depth", B.SPACE_TO_DEPTH, [f(1, 4, 6, 2)], S.SpaceToDepthOptionsT, blockSize=2)
+case("space_to_batch", B.SPACE_TO_BATCH_ND, [f(2, 3, 6, 2), Const(i(2, 3)), Const(np.array([[1, 0], [0, 3]], np.int32))])
+case("batch_to_space", B.BATCH_TO_SPACE_ND, [f(12, 2, 3, 2), Const(i(2, 3)), Const(np.array([[1, 0], [0, 2]], np.int32))])
+case("one_hot", B.ONE_HOT, [i(1, 0, 5), Const(np.int32(4)), Const(np.float32(2)), Const(np.float32(-1))], S.OneHotOptionsT, axis=-1)
+case("one_hot_first", B.ONE_HOT, [i(1, 0, 5), Const(np.int32(4)), Const(np.float32(2)), Const(np.float32(-1))], S.OneHotOptionsT, axis=0)
+case("top_k", B.TOPK_V2, [f(3, 7), Const(np.int32(3))], outputs=(np.float32, np.int32))
+case("scatter_nd", B.SCATTER_ND, [np.array([[1], [3], [1]], np.int32), f(3, 2), Const(i(5, 2))])
+case("sparse_to_dense", B.SPARSE_TO_DENSE, [Const(np.array([[0, 1], [2, 3]], np.int32)), Const(i(3, 4)), f(2), Const(np.float32(9))], S.SparseToDenseOptionsT)
+case("where", B.WHERE, [np.array([[True, False], [True, True]])], outputs=(np.int64,))
+
+case("conv_same_odd", B.CONV_2D, [f(1, 7, 6, 3), Const(f(4, 3, 2, 3)), Const(f(4))], S.Conv2DOptionsT, padding=0, strideH=2, strideW=3)
+case("conv_dilated", B.CONV_2D, [f(1, 9, 8, 2), Const(f(3, 3, 3, 2)), Const(f(3))], S.Conv2DOptionsT, padding=1, strideH=1, strideW=1, dilationHFactor=2, dilationWFactor=3)
+case("conv_groups", B.CONV_2D, [f(1, 5, 5, 4), Const(f(6, 3, 3, 2)), Const(f(6))], S.Conv2DOptionsT, padding=0, strideH=1, strideW=1, fusedActivationFunction=1)
+case("conv_computed_filter", B.CONV_2D, [f(1, 5, 5, 2), f(3, 3, 3, 2), Const(f(3))], S.Conv2DOptionsT, padding=0, strideH=1, strideW=1)
+case("depthwise", B.DEPTHWISE_CONV_2D, [f(1, 6, 7, 3), Const(f(1, 3, 3, 6)), Const(f(6))], S.DepthwiseConv2DOptionsT, padding=0, strideH=2, strideW=2, depthMultiplier=2)
+case("conv_3d", B.CONV_3D, [f(1, 4, 5, 6, 2), Const(f(2, 3, 2, 2, 3))], S.Conv3DOptionsT, padding=0, strideD=1, strideH=2, strideW=1)
+case("transpose_conv_same", B.TRANSPOSE_CONV, [Const(i(1, 7, 6, 2)), Const(f(2, 3, 3, 3)), f(1, 4, 3, 3)], S.TransposeConvOptionsT, padding=0, strideH=2, strideW=2)
+case("transpose_conv_valid", B.TRANSPOSE_CONV, [Const(i(1, 9, 8, 2)), Const(f(2, 3, 2, 3)), f(1, 4, 3, 3)], S.TransposeConvOptionsT, padding=1, strideH=2, strideW=3)
+case("fully_connected", B.FULLY_CONNECTED, [f(2, 3, 4), Const(f(5, 4)), Const(f(5))], S.FullyConnectedOptionsT)
+case("fully_connected_keep", B.FULLY_CONNECTED, [f(2, 3, 4), Const(f(5, 4)), None], S.FullyConnectedOptionsT, version=5, keepNumDims=True, fusedActivationFunction=3)
+case("batch_matmul_adjoint", B.BATCH_MATMUL, [f(2, 4, 3), f(1, 5, 4)], S.BatchMatMulOptionsT, adjX=True, adjY=True)
+for name, code in [("average_pool", B.AVERAGE_POOL_2D), ("max_pool", B.MAX_POOL_2D), ("l2_pool", B.L2_POOL_2D)]:
+    case(name, code, [f(1, 7, 6, 3)], S.Pool2DOptionsT, padding=0, strideH=2, strideW=2, filterHeight=3, filterWidth=2)
+    case(f"{name}_valid", code, [f(1, 7, 6, 3)], S.Pool2DOptionsT, padding=1, strideH=2, strideW=1, filterHeight=3, filterWidth=3, fusedActivationFunction=1)
+for name, code, opt in [("bilinear", B.RESIZE_BILINEAR, S.ResizeBilinearOptionsT), ("nearest", B.RESIZE_NEAREST_NEIGHBOR, S.ResizeNearestNeighborOptionsT)]:
+    for size in ((7, 9), (3, 4)):
+        s = Const(i(*size))
+        case(f"{name}_{size[0]}", code, [img, s], opt)
+        case(f"{name}_{size[0]}_corners", code, [img, s], opt, alignCorners=True)
+        case(f"{name}_{size[0]}_half", code, [img, s], opt, version=3, halfPixelCenters=True)
+
+for name in "MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD".split():
+    case(name.lower(), getattr(B, name), [img, Const(i(1, -1))], S.ReducerOptionsT)
+    case(f"{name.lower()}_keep", getattr(B, name), [img, Const(i(2))], S.ReducerOptionsT, keepDims=True)
+for name in "REDUCE_ANY REDUCE_ALL".split():
+    case(name.lower(), getattr(B, name), [np.array([[True, False], [True, True]]), Const(i(1))], S.ReducerOptionsT, outputs=(np.bool_,))
+case("arg_max", B.ARG_MAX, [f(3, 7), Const(np.int32(-1))], S.ArgMaxOptionsT, outputs=(np.int32,), outputType=2)
+case("arg_min", B.ARG_MIN, [f(3, 7), Const(np.int32(0))], S.ArgMinOptionsT, outputs=(np.int64,), outputType=4)
+case("cumsum", B.CUMSUM, [x34, Const(np.int32(1))], S.CumsumOptionsT)
+case("cumsum_back", B.CUMSUM, [x34, Const(np.int32(0))], S.CumsumOptionsT, exclusive=True, reverse=True)
+case("softmax", B.SOFTMAX, [f(2, 3, 4)], S.SoftmaxOptionsT, beta=0.7)
+case("log_softmax", B.LOG_SOFTMAX, [f(2, 4)])
+case("l2_normalization", B.L2_NORMALIZATION, [f(2, 5)], S.L2NormOptionsT)
+# The reference kernel leaves out the last channel of each window; the optimised one, and TensorFlow, don't.
+case("local_response", B.LOCAL_RESPONSE_NORMALIZATION, [f(1, 3, 4, 7)], S.LocalResponseNormalizationOptionsT, kernels=(OPTIMISED,), radius=2, bias=1.5, alpha=0.3, beta=0.6)
+
+np.savez_compressed("operators.npz", **arrays)
+print(len([k for k in arrays if k.endswith(".model")]), "files")

@@ -9,15 +9,19 @@ import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isStatic, isTensor, type ValueId } from '../ir/types.ts'
 import { decompose } from '../rewrite/decompose/decompose.ts'
 import { integerProductDecompositions } from '../rewrite/decompose/integer-products.ts'
+import { lossDecompositions } from '../rewrite/decompose/loss.ts'
 import { normalizeDecompositions } from '../rewrite/decompose/normalize.ts'
 import { productDecompositions } from '../rewrite/decompose/products.ts'
 import { quantizeDecompositions } from '../rewrite/decompose/quantize.ts'
+import { recurrentDecompositions } from '../rewrite/decompose/recurrent.ts'
 import { tfliteDecompositions } from '../rewrite/decompose/tflite.ts'
 import { optimizeRules } from '../rewrite/optimize.ts'
 import { applyRules } from '../rewrite/pass.ts'
 import { loweringOf } from './lower/index.ts'
 
 const table = {
+  ...lossDecompositions,
+  ...recurrentDecompositions,
   ...normalizeDecompositions,
   ...productDecompositions,
   ...quantizeDecompositions,
@@ -47,7 +51,13 @@ export function prepare(graph: Graph): Graph {
 /** Operators of the graph that have neither a lowering nor a decomposition, with the reason. */
 export function uncompilable(graph: Graph): Unsupported[] {
   const found = new Map<string, Unsupported>()
+  // What follows from constants and the inputs that decide shapes is computed before compiling.
+  const known = shapeInputs(graph)
   for (const n of graph.nodes) {
+    if (n.inputs.every((v) => v === null || graph.values[v]!.constant || known.has(v))) {
+      for (const v of n.outputs) known.add(v)
+      continue
+    }
     const l = loweringOf(n.op)
     if ((l && !('gap' in l)) || n.op in table) continue
     const op = l ? `${n.op} (${l.gap})` : n.op

@@ -254,7 +254,7 @@ export const optimizeRules: readonly Rule[] = [
   y: float32[2, 3] = neg(i) {}
 }`,
     (m) =>
-      (m.node('transpose').attributes.permutation as readonly number[]).every((p, i) => p === i)
+      (m.node('transpose').attributes.permutation as readonly number[] | undefined)?.every((p, i) => p === i)
         ? null
         : 'axes move',
   ),
@@ -263,6 +263,8 @@ export const optimizeRules: readonly Rule[] = [
     says: 'transpose(transpose(x, p), q) → transpose(x, p∘q)',
     contract: 'exact',
     match: 'transpose(transpose(x))',
+    unless: (m) =>
+      [0, 1].every((i) => m.node('transpose', i).attributes.permutation) ? null : 'axes are reversed',
     rewrite(m, b) {
       const outer = m.node('transpose', 0).attributes.permutation as readonly number[]
       const inner = m.node('transpose', 1).attributes.permutation as readonly number[]

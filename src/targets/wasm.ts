@@ -3,7 +3,14 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { compile } from '../compile/compile.ts'
-import { isStaticGraph, prepare, specializationKey, specializeTo, uncompilable } from '../compile/prepare.ts'
+import {
+  isStaticGraph,
+  prepare,
+  shapeInputs,
+  specializationKey,
+  specializeTo,
+  uncompilable,
+} from '../compile/prepare.ts'
 import { buildImage, decodeImage, encodeImage } from '../compile/render/wasm/image.ts'
 import { hasRelaxedSimd, hasSimd } from '../compile/render/wasm/module.ts'
 import { imageMemory, instantiate, readOutput, runSteps, writeInput } from '../compile/render/wasm/run.ts'
@@ -49,9 +56,10 @@ export const wasm: Target = {
     optionsOf(options)
     const missing = uncompilable(specialize(graph))
     if (missing.length > 0) throw new UnsupportedError('wasm', missing)
-    const prepared = prepare(graph)
+    const fixed = specialize(graph)
     // Open shapes are fixed by the first inputs that come: see `load`.
-    if (!isStaticGraph(prepared)) return { target: 'wasm', options, graph }
+    if (!isStaticGraph(fixed) || shapeInputs(fixed).size > 0) return { target: 'wasm', options, graph }
+    const prepared = prepare(fixed)
     return { target: 'wasm', options, bytes: imageBytes(prepared, options), graph }
   },
   async load(artifact: Artifact): Promise<Executable> {

@@ -27,9 +27,11 @@ import { resize } from './resize.ts'
 import {
   argMax,
   argMin,
+  constantOfShape,
   cumSum,
   eyeLike,
   oneHot,
+  range,
   reverseSequence,
   scatterElements,
   scatterND,
@@ -90,6 +92,8 @@ const rows: Partial<Record<OpName, Lower | Gap>> = {
   scatterND,
   topK,
   trilu,
+  range,
+  constantOfShape,
 }
 
 export function loweringOf(op: string): Lower | Gap | undefined {

@@ -1,14 +1,14 @@
 // Operators that look for, count or place single elements: positions of extremes, the k largest, running sums, scatter, one-hot.
 
 import { type DType, isFloat } from '../../core/dtype.ts'
-import { integers } from '../../core/tensor.ts'
+import { integers, type Tensor } from '../../core/tensor.ts'
 import { call, cast, constant, type Expr, mapArguments, type ScalarFn, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
 import { rounded, typedConstant } from '../formula.ts'
 import { assign, computeType, declare, loop, plus, type Statement } from '../loops.ts'
 import type { View } from '../view.ts'
 import { copyLoops, type Lower, type Lowering } from './lowering.ts'
-import { constantOf, entry, pull } from './movement.ts'
+import { constantOf, entry, fill, pull } from './movement.ts'
 
 const axisOf = (x: Lowering, rank: number, given = x.attributes.axis as number): number =>
   given < 0 ? given + rank : given
@@ -220,6 +220,22 @@ export const eyeLike: Lower = (x) => {
     const on = call('eq', call('sub', index[1]!, index[0]!), constant(x.attributes.k as number))
     return select(on, typedConstant(1, dtype), typedConstant(0, dtype))
   })
+}
+
+/** start + i · delta. */
+export const range: Lower = (x) => {
+  const [start, , delta] = x.inputs as [View, View, View]
+  const { dtype } = x.types[0]!
+  pull(x, x.output(0), (k, index) => {
+    const i = computeType(dtype) === 'int32' ? index[0]! : cast(computeType(dtype) as DType, index[0]!)
+    const step = call('mul', i, k.load({ ...delta, shape: [], strides: [] }, []))
+    return rounded(call('add', k.load({ ...start, shape: [], strides: [] }, []), step), dtype)
+  })
+}
+
+export const constantOfShape: Lower = (x) => {
+  const value = x.attributes.value as Tensor
+  fill(x, x.output(0), typedConstant(value.data[0] as number, x.types[0]!.dtype))
 }
 
 export const reverseSequence: Lower = (x) => {

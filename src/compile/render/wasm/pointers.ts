@@ -131,9 +131,11 @@ export function planPointers(kernel: Kernel): Pointers {
       if (!before.has(host)) before.set(host, [])
       const list = before.get(host)!
       const at = list.push({ pointer: made.pointer, buffer, bytes }) - 1
-      // Offsets are unsigned: the group's lowest constant goes into the pointer when it is negative.
+      // Offsets and addresses are unsigned: the group's lowest constant goes into the pointer when it is negative, and when a
+      // negative term could lead the pointer below zero without it.
+      const backwards = [...a.terms.values()].some((t) => t.coefficient < 0)
       finish.push(() => {
-        const low = Math.min(0, made.low)
+        const low = backwards ? made.low : Math.min(0, made.low)
         list[at] = { pointer: made.pointer, buffer, bytes: plus(bytes, low * size) }
         for (const w of made.wanted)
           w.at.set(w.key, { pointer: made.pointer, offset: (w.constant - low) * size })

@@ -107,7 +107,7 @@ function describe(
     const ratios = r.ratios.filter((x) => x.model === g.model && x.threads === g.threads)
     if (ratios.length > 0) parts.push('')
     for (const x of ratios) {
-      const surely = x.different ? '' : dim(', not surely different')
+      const surely = x.different !== false ? '' : dim(', not surely different')
       const [ratio, low, high] = [x.ratio, x.low, x.high].map((v) => figures.significant(v, 3))
       parts.push(
         `  ${bold(x.faster)} is ${ratio} × as fast as ${x.slower} (${Math.round(100 * r.confidence)} %: ${low} to ${high})${surely}`,

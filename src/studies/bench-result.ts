@@ -63,8 +63,8 @@ export type BenchRatio = {
   readonly ratio: number
   readonly low: number
   readonly high: number
-  /** Whether the difference holds when all comparisons of the group are counted (Holm). */
-  readonly different: boolean
+  /** Whether the difference holds when all comparisons of the group are counted (Holm); null: no difference could, in so few rounds. */
+  readonly different: boolean | null
 }
 
 /** One model at one number of threads: what was run in turn. */

@@ -395,14 +395,17 @@ function rowOf(
 function ratiosOf(model: string, threads: number, timings: readonly Timing[], x: Context): BenchRatio[] {
   const { baseline } = x.options
   if (baseline !== undefined && !timings.some((t) => t.name === baseline)) return []
-  return compareTimings(timings, {
+  const compared = compareTimings(timings, {
     correction: 'holm',
     confidence: x.confidence,
     method: 'percentile',
     resamples: 2000,
     seed: x.seed,
     ...(baseline !== undefined && { baseline }),
-  }).map(({ faster, slower, ratio, low, high, different }) => {
-    return { model, threads, faster, slower, ratio, low, high, different }
+  })
+  // n pairs that all point one way have p = 2 / 2ⁿ in Wilcoxon's test; Holm multiplies the least by the number of tests.
+  const tooFew = compared.length * 2 ** (1 - x.repeats) > 1 - x.confidence
+  return compared.map(({ faster, slower, ratio, low, high, different }) => {
+    return { model, threads, faster, slower, ratio, low, high, different: tooFew ? null : different }
   })
 }

@@ -52,11 +52,14 @@ function groupMarkdown(group: BenchGroup, result: BenchResult): string[] {
     const cells = ratios.map((r) => [
       r.faster,
       r.slower,
-      r.different ? significant(r.ratio, 3) : `${significant(r.ratio, 3)} (no sure difference)`,
+      `${significant(r.ratio, 3)}${r.different === false ? ' (no sure difference)' : ''}`,
       `${significant(r.low, 3)} to ${significant(r.high, 3)}`,
     ])
     const by = result.clock === 'cpu' ? 'Ratios and GFLOP/s by processor time.' : ''
     parts.push(by + (by ? '\n\n' : '') + table(head, cells, ['slower']))
+  }
+  if (ratios.some((r) => r.different === null)) {
+    parts.push('Too few rounds to call any difference sure. Raise the repeats.')
   }
   const profiles = timed.filter((r) => r.profile)
   for (const r of profiles) parts.push(profileMarkdown(r))

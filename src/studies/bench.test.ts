@@ -55,6 +55,8 @@ test('a document holds the machine, a row for each subject and the ratio of thei
   expect(result.ratios.map((r) => r.threads)).toEqual([1, 1, 1, 2])
   expect(one!.low).toBeLessThanOrEqual(one!.ratio)
   expect(one!.high).toBeGreaterThanOrEqual(one!.ratio)
+  // Three comparisons in six rounds: Holm's least p is 3 / 32. One comparison: 1 / 32.
+  expect(result.ratios.map((r) => r.different)).toEqual([null, null, null, true])
   const speed = speedOver(result, 'net', 1, 'slow', 'right')!
   expect(speed.ratio).toBeCloseTo(1 / one!.ratio, 12)
   expect(speed.low).toBeCloseTo(1 / one!.high, 12)

@@ -134,16 +134,16 @@ describe('litert', () => {
     await expect(target('litert').load(path, {})).rejects.toThrow(/^litert: [^\n]+$/)
   })
 
-  test.skipIf(process.platform !== 'linux')(
-    'is gone, and its files too, when we are killed',
-    async (context) => {
+  test.skipIf(process.platform !== 'linux').for(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
+    'is gone, and its files too, when %s ends us',
+    async (signal, context) => {
       await need(context, 'litert')
       const program = `import { nativeTargets } from ${JSON.stringify(new URL('./native.ts', import.meta.url).href)}
-      const target = nativeTargets.find((t) => t.name === 'litert')
-      await target.load(${JSON.stringify(storedPath(stored('dscnn/tflite221-f32.tflite')))}, {})
-      console.log('loaded')
-      setInterval(() => {}, 1000)`
-      const mine = join(folder, 'tmp')
+        const target = nativeTargets.find((t) => t.name === 'litert')
+        await target.load(${JSON.stringify(storedPath(stored('dscnn/tflite221-f32.tflite')))}, {})
+        console.log('loaded')
+        setInterval(() => {}, 1000)`
+      const mine = join(folder, signal)
       mkdirSync(mine)
       const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
         env: { ...process.env, TMPDIR: mine },
@@ -159,7 +159,7 @@ describe('litert', () => {
           }
         })
       expect(running()).toBe(true)
-      child.kill('SIGKILL')
+      child.kill(signal)
       for (let i = 0; i < 60 && running(); i++) await sleep(50)
       expect(running()).toBe(false)
       expect(existsSync(join(mine, temp!))).toBe(false)

@@ -153,7 +153,7 @@ case("select_rows", B.SELECT, [np.array([True, False, True]), x34, f(3, 4)])
 case("select_v2", B.SELECT_V2, [np.array([[True], [False], [True]]), x34, x4])
 case("cast_to_int", B.CAST, [x34 * 3], S.CastOptionsT, outputs=(np.int32,), inDataType=0, outDataType=2)
 case("cast_to_bool", B.CAST, [i(0, 3, -1)], S.CastOptionsT, outputs=(np.bool_,), inDataType=2, outDataType=6)
-case("bitcast", B.BITCAST, [i(1, -7, 1065353216)], S.BitcastOptionsT)
+case("bitcast", B.BITCAST, [i(1, 70000000, 1065353216)], S.BitcastOptionsT)
 case("zeros_like", B.ZEROS_LIKE, [x34]); case("rank", B.RANK, [img], outputs=(np.int32,))
 case("fake_quant", B.FAKE_QUANT, [x34], S.FakeQuantOptionsT, min=-1.2, max=1.7, numBits=8)
 

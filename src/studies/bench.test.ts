@@ -163,7 +163,7 @@ test('the tables and the picture show every row, with its time or why it has non
   const result = await well
   const text = benchMarkdown(result)
   expect(text).toContain('## net, 2 threads')
-  expect(text).toMatch(/\| right \|.*\| equal \|.*ms/)
+  expect(text).toMatch(/\| right \|.*\| equal \| [\d.]+ (µs|ms|s) \|/)
   expect(text).toContain('- single: unsupported: runs on 1 thread, 2 asked')
   expect(text).toContain('right by node:')
   const svg = (await benchPlot(result))!

@@ -3,7 +3,7 @@
 import { create } from '@bufbuild/protobuf'
 import { bitsOf, type DType } from '../../core/dtype.ts'
 import { BugError } from '../../core/errors.ts'
-import { bytesOfTensor, type Tensor, tensorOf } from '../../core/tensor.ts'
+import { bytesOfTensor, integers, type Tensor, tensorOf } from '../../core/tensor.ts'
 import type { Attributes, Graph, Node, TensorType, Type, ValueId } from '../../ir/types.ts'
 import {
   type AttributeProto,
@@ -273,6 +273,19 @@ export class Written {
   }
   cast(name: string, from: DType, to: DType): string {
     return from === to ? name : this.mid('Cast', [name], { to: dtypeCodes[to] })
+  }
+
+  /** Input i as int64 (and, where `list`, of one dimension): what ONNX wants of shapes, axes and indices. */
+  int64In(i: number, list = true): string {
+    const v = this.node.inputs[i]
+    if (v == null) return ''
+    const { dtype, shape } = this.type(i)
+    const flat = !list || shape?.length === 1
+    if (dtype === 'int64' && flat) return this.in(i)
+    const known = this.constantOf(i)
+    if (known && list) return this.int64(integers(known))
+    const wide = this.cast(this.in(i), dtype, 'int64')
+    return flat ? wide : this.mid('Reshape', [wide, this.int64([-1])])
   }
 
   // Layout

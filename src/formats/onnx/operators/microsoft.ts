@@ -4,6 +4,7 @@ import { store } from '../../../core/dtype.ts'
 import { numbers, type Tensor, zeros } from '../../../core/tensor.ts'
 import type { ValueId } from '../../../ir/types.ts'
 import { type Call, NotSupported, type Row } from '../call.ts'
+import { dynamicQuantizeLstm } from './dynamic-lstm.ts'
 import { others } from './others.ts'
 import { reduce } from './reduce.ts'
 import { convRow, windowFor } from './windows.ts'
@@ -222,6 +223,7 @@ export const microsoft: Record<string, Row> = {
   MatMulNBits: matMulNBits,
   DynamicQuantizeMatMul: dynamicQuantizeMatMul,
   MatMulIntegerToFloat: matMulIntegerToFloat,
+  DynamicQuantizeLSTM: dynamicQuantizeLstm,
 }
 
 /** onnxruntime writes these under the standard domain. */

@@ -7,23 +7,39 @@ import { NotWritable, typeProto, type Value, type WriteRow, type Written } from 
 import { bodyProto } from '../graph-proto.ts'
 import { dtypeCodes } from '../tensors.ts'
 
+/** onnxruntime has time first only: a batch in front is moved. */
 const recurrent =
   (op: string, more: (n: Written) => Record<string, Value> = () => ({})): WriteRow =>
   (n) => {
     const alpha = n.a.activationAlpha as readonly number[] | undefined
     const beta = n.a.activationBeta as readonly number[] | undefined
     const hidden = n.type(2).shape?.at(-1)
-    if (n.string('layout') === 'batchFirst') n.needs(14)
     if (typeof hidden !== 'number') throw new NotWritable(`${n.node.op} of unknown size`)
-    n.emit(op, n.ins(), {
+    const batchFirst = n.string('layout') === 'batchFirst'
+    const swapped = (i: number): string =>
+      batchFirst && n.has(i) ? n.mid('Transpose', [n.in(i)], { perm: [1, 0, 2] }) : n.in(i)
+    const lengths = n.has(4) ? n.cast(n.in(4), n.dtype(4), 'int32') : ''
+    const inputs = [swapped(0), n.in(1), n.in(2), n.in(3), lengths, swapped(5), swapped(6), n.in(7)]
+    const attributes = {
       hidden_size: hidden,
       direction: n.string('direction'),
-      layout: n.string('layout') === 'batchFirst' ? 1 : undefined,
       activations: n.a.activations as Value,
       activation_alpha: alpha && { floats: alpha },
       activation_beta: beta && { floats: beta },
       clip: n.float('clip'),
       ...more(n),
+    }
+    if (!batchFirst) return n.emit(op, inputs, attributes)
+    const made = n.outs().map((o) => n.e.fresh(`${o}/timeFirst`))
+    n.e.add(op, inputs, made, attributes, n.node.name)
+    made.forEach((m, i) => {
+      n.e.add(
+        'Transpose',
+        [m],
+        [n.out(i)],
+        { perm: i === 0 ? [2, 0, 1, 3] : [1, 0, 2] },
+        `${n.node.name}/Transpose${i}`,
+      )
     })
   }
 
@@ -54,7 +70,7 @@ const resize: WriteRow = (n) => {
   if (antialias || n.a.axes !== undefined || n.string('aspect') !== 'stretch') n.needs(18)
   if (symmetric) n.needs(19)
   // Opset 13 left tfHalfPixelForNN out; onnxruntime takes it in every version.
-  n.emit('Resize', n.ins(), {
+  n.emit('Resize', [n.in(0), n.in(1), n.in(2), n.int64In(3)], {
     mode: n.string('mode'),
     coordinate_transformation_mode: words.coordinates![coordinates],
     nearest_mode: n.string('mode') === 'nearest' ? words.rounding![n.string('rounding')] : undefined,
@@ -190,10 +206,12 @@ export const others = {
     transB: n.flag('transposeB'),
   })),
   nonMaxSuppression: (n) =>
-    n.emit('NonMaxSuppression', n.ins(), { center_point_box: n.string('format') === 'centre' }),
+    n.emit('NonMaxSuppression', [n.in(0), n.in(1), n.int64In(2, false), n.in(3), n.in(4)], {
+      center_point_box: n.string('format') === 'centre',
+    }),
   roiAlign: (n) => {
     n.needs(16)
-    n.emit('RoiAlign', n.ins(), {
+    n.emit('RoiAlign', [n.in(0), n.in(1), n.int64In(2)], {
       output_height: n.number('height'),
       output_width: n.number('width'),
       mode: n.string('mode') === 'max' ? 'max' : 'avg',
@@ -212,7 +230,7 @@ export const others = {
   },
   affineGrid: (n) => {
     n.needs(20)
-    n.emit('AffineGrid', n.ins(), { align_corners: n.flag('alignCorners') })
+    n.emit('AffineGrid', [n.in(0), n.int64In(1)], { align_corners: n.flag('alignCorners') })
   },
   dft: (n) => {
     n.needs(20)

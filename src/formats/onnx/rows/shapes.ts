@@ -59,7 +59,7 @@ const pad: WriteRow = (n) => {
   if (n.string('mode') !== 'symmetric') {
     if (n.has(3)) n.needs(18)
     if (n.string('mode') === 'wrap') n.needs(19)
-    return n.emit('Pad', n.ins(), { mode: n.string('mode') })
+    return n.emit('Pad', [n.in(0), n.int64In(1), n.in(2), n.int64In(3)], { mode: n.string('mode') })
   }
   const pads = n.constantOf(1)
   const rank = n.rank(0)
@@ -86,20 +86,19 @@ const scatter =
   (n) => {
     const reduction = n.string('reduction')
     if (reduction !== 'none') n.needs(reduction === 'add' || reduction === 'mul' ? 16 : 18)
-    n.emit(op, n.ins(), { axis: n.a.axis as Value, reduction: reduction === 'none' ? undefined : reduction })
+    n.emit(op, [n.in(0), n.int64In(1, false), n.in(2)], {
+      axis: n.a.axis as Value,
+      reduction: reduction === 'none' ? undefined : reduction,
+    })
   }
 
 const split: WriteRow = (n) => {
   if (!n.has(1)) n.needs(18)
-  n.emit('Split', n.ins(), {
+  n.emit('Split', [n.in(0), n.int64In(1)], {
     axis: n.number('axis'),
     num_outputs: n.has(1) ? undefined : n.node.outputs.length,
   })
 }
-
-/** The length of topK and the depth of oneHot stand in tensors of one element. */
-const oneElement = (n: Parameters<WriteRow>[0], i: number): string =>
-  n.mid('Reshape', [n.in(i), n.int64([1])])
 
 export const shapes = {
   identity: (n) => {
@@ -119,30 +118,34 @@ export const shapes = {
   size: named('Size'),
   reshape: (n) => {
     if (n.flag('allowZero')) n.needs(14)
-    n.emit('Reshape', n.ins(), { allowzero: n.flag('allowZero') || undefined })
+    n.emit('Reshape', [n.in(0), n.int64In(1)], { allowzero: n.flag('allowZero') || undefined })
   },
   flatten: named('Flatten', { axis: 'axis' }),
   squeeze: (n) => n.emit('Squeeze', [n.in(0), n.a.axes === undefined ? '' : n.int64(n.numbers('axes'))]),
   unsqueeze: (n) => n.emit('Unsqueeze', [n.in(0), n.int64(n.numbers('axes'))]),
-  expand: named('Expand'),
+  expand: (n) => n.emit('Expand', [n.in(0), n.int64In(1)]),
   transpose: named('Transpose', { permutation: 'perm' }),
   concat: named('Concat', { axis: 'axis' }),
   split,
   slice: named('Slice'),
   pad,
-  tile: named('Tile'),
+  tile: (n) => n.emit('Tile', [n.in(0), n.int64In(1)]),
   reverse,
-  reverseSequence: named('ReverseSequence', { batchAxis: 'batch_axis', timeAxis: 'time_axis' }),
+  reverseSequence: (n) =>
+    n.emit('ReverseSequence', [n.in(0), n.int64In(1)], {
+      batch_axis: n.number('batchAxis'),
+      time_axis: n.number('timeAxis'),
+    }),
   spaceToDepth: blocks('SpaceToDepth'),
   depthToSpace: blocks('DepthToSpace'),
   gather,
   gatherElements: named('GatherElements', { axis: 'axis' }),
-  gatherND: named('GatherND', { batchDims: 'batch_dims' }),
+  gatherND: (n) => n.emit('GatherND', [n.in(0), n.int64In(1, false)], { batch_dims: n.number('batchDims') }),
   scatterElements: scatter('ScatterElements'),
   scatterND: scatter('ScatterND'),
   oneHot: named('OneHot', { axis: 'axis' }),
   topK: (n) =>
-    n.emit('TopK', [n.in(0), n.type(1).shape?.length === 1 ? n.in(1) : oneElement(n, 1)], {
+    n.emit('TopK', [n.in(0), n.int64In(1)], {
       axis: n.number('axis'),
       largest: n.flag('largest'),
       sorted: n.flag('sorted'),
@@ -152,12 +155,12 @@ export const shapes = {
   unique: (n) => n.emit('Unique', n.ins(), { axis: n.a.axis as Value, sorted: n.flag('sorted') }),
   trilu: (n) => {
     n.needs(14)
-    n.emit('Trilu', n.ins(), { upper: n.flag('upper') })
+    n.emit('Trilu', [n.in(0), n.int64In(1, false)], { upper: n.flag('upper') })
   },
   range: named('Range'),
   constantOfShape: (n) => {
     const value = n.a.value as Tensor
-    n.emit('ConstantOfShape', n.ins(), { value: { ...value, shape: [1] } })
+    n.emit('ConstantOfShape', [n.int64In(0)], { value: { ...value, shape: [1] } })
   },
   eyeLike: (n) =>
     n.emit('EyeLike', n.ins(), {

@@ -95,7 +95,7 @@ const reduction =
       return n.emit(op, [n.in(0)], { axes, keepdims })
     if (op !== 'ReduceSum') n.needs(18)
     const changed = axes?.[0] === -1 && integers(constant!)[0] !== -1
-    n.emit(op, [n.in(0), changed ? n.int64(axes) : n.in(1)], {
+    n.emit(op, [n.in(0), changed ? n.int64(axes) : n.int64In(1)], {
       keepdims,
       noop_with_empty_axes: noop || undefined,
     })

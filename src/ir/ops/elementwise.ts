@@ -3,7 +3,7 @@
 
 import { type DType, isBig, isFloat, store } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
-import { numbers, sizeOf, stridesOf, type Tensor, zeros } from '../../core/tensor.ts'
+import { numbers, sizeOf, stridesOf, type Tensor, tensorOf, zeros } from '../../core/tensor.ts'
 import { formula } from '../formula.ts'
 import { broadcastShapes, inputType, type Op } from '../op.ts'
 import { constant, type Expr, integerFunction, numberFunction, substitute } from '../scalar.ts'
@@ -52,8 +52,37 @@ export const boundFormula = (e: Expr, attributes: Attributes): Expr =>
         : undefined
   })
 
-// 32-bit products leave 2^53: those types are computed exactly.
-const exact = (d: DType): boolean => isBig(d) || d === 'int32' || d === 'uint32'
+/** Functions whose exact result on 32-bit integers may leave 2^53. */
+const wide: ReadonlySet<string> = new Set(['mul', 'pow', 'fma', 'mulHigh', 'roundShift'])
+const anyCall = (e: Expr, test: (fn: string) => boolean): boolean =>
+  e.kind === 'call' && (test(e.fn) || e.args.some((a) => anyCall(a, test)))
+const whole = (e: Expr): boolean =>
+  e.kind === 'call' ? e.args.every(whole) : e.kind !== 'const' || Number.isInteger(Number(e.value))
+
+/** Whether a formula is computed on exact integers: 64-bit ones always, 32-bit ones where products may leave 2^53. */
+const exact = (d: DType, e: Expr): boolean =>
+  whole(e) && (isBig(d) || ((d === 'int32' || d === 'uint32') && anyCall(e, (fn) => wide.has(fn))))
+
+/** Types that an assignment to their array rounds and wraps as they should be. */
+const plain = (d: DType): boolean => !isBig(d) && !['bfloat16', 'int4', 'uint4', 'bool', 'string'].includes(d)
+
+/** Formulas on strings: only choices and comparisons have a meaning there. */
+function evaluateText(e: Expr, inputs: readonly Tensor[], dtype: DType, shape: readonly number[]): Tensor {
+  if (e.kind !== 'call' || !['eq', 'ne', 'select'].includes(e.fn))
+    throw new InputError('expected numbers, got strings')
+  const out = zeros(dtype, shape)
+  const [a, b, c] = inputs.map((t) => t.data)
+  forEachBroadcast(
+    inputs.map((t) => t.shape),
+    shape,
+    (i, o) => {
+      const [p, q] = [a![o[0]!], b![o[1]!]]
+      if (e.fn === 'select') (out.data as string[])[i] = (p ? q : c![o[2]!]) as string
+      else store(dtype, out.data, i, (p === q) === (e.fn === 'eq') ? 1 : 0)
+    },
+  )
+  return out
+}
 
 /** Evaluates a formula over broadcast inputs: float64 (or exact integer) arithmetic, rounded once to `dtype`. */
 export function evaluateFormula(
@@ -62,36 +91,36 @@ export function evaluateFormula(
   dtype: DType,
   shape: readonly number[],
 ): Tensor {
+  const from = inputs.at(-1)!.dtype
+  if (from === 'string') return evaluateText(e, inputs, dtype, shape)
   const out = zeros(dtype, shape)
   const names = operands.slice(0, inputs.length)
-  const from = inputs.at(-1)!.dtype
-  const sameShape = inputs.every((t) => t.data.length === out.data.length)
-  if (exact(from)) {
-    const f = integerFunction(e, names)
-    const [a, b, c] = inputs.map((t) => Array.from(t.data as Int32Array, BigInt))
-    const put = (i: number, p: number, q: number, r: number): void =>
-      store(dtype, out.data, i, wrap(f(a![p]!, b ? b[q]! : 0n, c ? c[r]! : 0n), dtype))
-    if (sameShape) for (let i = 0; i < out.data.length; i++) put(i, i, i, i)
+  const n = out.data.length
+  const sameShape = inputs.every((t) => t.data.length === n)
+  const each = (put: (i: number, p: number, q: number, r: number) => void): void => {
+    if (sameShape) for (let i = 0; i < n; i++) put(i, i, i, i)
     else
       forEachBroadcast(
         inputs.map((t) => t.shape),
         shape,
         (i, o) => put(i, o[0]!, o[1] ?? 0, o[2] ?? 0),
       )
+  }
+  if (exact(from, e)) {
+    const f = integerFunction(e, names)
+    const [a, b, c] = inputs.map((t) => Array.from(t.data as Int32Array, BigInt))
+    each((i, p, q, r) => store(dtype, out.data, i, wrap(f(a![p]!, b ? b[q]! : 0n, c ? c[r]! : 0n), dtype)))
     return out
   }
   const f = numberFunction(e, names, !isFloat(from))
   const [a, b, c] = inputs.map(numbers)
-  if (sameShape) {
-    for (let i = 0; i < out.data.length; i++)
-      store(dtype, out.data, i, f(a![i]!, b ? b[i]! : 0, c ? c[i]! : 0))
-  } else {
-    forEachBroadcast(
-      inputs.map((t) => t.shape),
-      shape,
-      (i, o) => store(dtype, out.data, i, f(a![o[0]!]!, b ? b[o[1]!]! : 0, c ? c[o[2]!]! : 0)),
-    )
-  }
+  const value = (p: number, q: number, r: number): number => f(a![p]!, b ? b[q]! : 0, c ? c[r]! : 0)
+  if (plain(dtype)) {
+    const data = out.data as Float64Array
+    each((i, p, q, r) => {
+      data[i] = value(p, q, r)
+    })
+  } else each((i, p, q, r) => store(dtype, out.data, i, value(p, q, r)))
   return out
 }
 
@@ -110,6 +139,22 @@ type RowOptions = {
   /** Numeric attributes and their defaults. */
   readonly attributes?: Readonly<Record<string, number | null>>
   readonly result?: 'same' | 'bool'
+  /** Type of the operands of the example; bool operators have bool ones. */
+  readonly example?: DType
+}
+
+/** Six values on both sides of every kink; y and z take them in another order. */
+const exampleValues = [-2, -0.5, 0, 0.25, 1, 3]
+
+function exampleOf(arity: number, dtype: DType): Tensor[] {
+  const values = isFloat(dtype) ? exampleValues : dtype === 'bool' ? [0, 1, 1, 0, 1, 0] : [5, 1, 2, 3, 7, 4]
+  return Array.from({ length: arity }, (_, k) =>
+    tensorOf(
+      dtype,
+      [2, 3],
+      values.map((_v, i) => values[(i * (k === 1 ? 5 : 1) + k) % 6]!),
+    ),
+  )
 }
 
 /** A row: arity is the number of the operands x, y, z that the formula names. */
@@ -129,6 +174,10 @@ function row(doc: string, text: string, options: RowOptions = {}): Op {
     attributes,
     formula: e,
     result,
+    examples: () => {
+      const operandsOf = exampleOf(arity, options.example ?? 'float32')
+      return [{ inputs: arity === 3 ? [exampleOf(1, 'bool')[0]!, ...operandsOf.slice(1)] : operandsOf }]
+    },
     infer(x) {
       const types = Array.from({ length: arity }, (_, i) => inputType(x, i))
       const last = types.at(-1)!.dtype
@@ -148,6 +197,9 @@ function row(doc: string, text: string, options: RowOptions = {}): Op {
 }
 
 const bool = { result: 'bool' } as const
+const logic = { result: 'bool', example: 'bool' } as const
+const bits = { example: 'uint8' } as const
+const fixed = { example: 'int32' } as const
 
 export const elementwise = {
   // arithmetic
@@ -236,10 +288,10 @@ export const elementwise = {
   lessEqual: row('Less or equal', 'x <= y', bool),
   greater: row('Strictly greater', 'x > y', bool),
   greaterEqual: row('Greater or equal', 'x >= y', bool),
-  and: row('Logical and', 'and(x, y)', bool),
-  or: row('Logical or', 'or(x, y)', bool),
-  xor: row('Logical exclusive or', 'xor(x, y)', bool),
-  not: row('Logical not', 'not(x)', bool),
+  and: row('Logical and', 'and(x, y)', logic),
+  or: row('Logical or', 'or(x, y)', logic),
+  xor: row('Logical exclusive or', 'xor(x, y)', logic),
+  not: row('Logical not', 'not(x)', logic),
   isNaN: row('Whether not a number', 'isNaN(x)', bool),
   isInf: row('Whether infinite, of the signs asked for', 'isInf(x) * select(x > 0, positive, negative)', {
     attributes: { positive: 1, negative: 1 },
@@ -247,13 +299,13 @@ export const elementwise = {
   }),
   where: row('y where x holds, else z', 'select(x, y, z)'),
   // bits
-  bitAnd: row('Bitwise and', 'bitAnd(x, y)'),
-  bitOr: row('Bitwise or', 'bitOr(x, y)'),
-  bitXor: row('Bitwise exclusive or', 'bitXor(x, y)'),
-  bitNot: row('Bitwise complement', 'bitNot(x)'),
-  shiftLeft: row('Shift left', 'shl(x, y)'),
-  shiftRight: row('Shift right; keeps the sign of signed types', 'shr(x, y)'),
+  bitAnd: row('Bitwise and', 'bitAnd(x, y)', bits),
+  bitOr: row('Bitwise or', 'bitOr(x, y)', bits),
+  bitXor: row('Bitwise exclusive or', 'bitXor(x, y)', bits),
+  bitNot: row('Bitwise complement', 'bitNot(x)', bits),
+  shiftLeft: row('Shift left', 'shl(x, y)', bits),
+  shiftRight: row('Shift right; keeps the sign of signed types', 'shr(x, y)', bits),
   // fixed point
-  mulHigh: row('Rounded, saturating high half of twice an int32 product (gemmlowp)', 'mulHigh(x, y)'),
-  roundShift: row('Shift right, halves away from zero (gemmlowp)', 'roundShift(x, y)'),
+  mulHigh: row('Rounded, saturating high half of twice an int32 product (gemmlowp)', 'mulHigh(x, y)', fixed),
+  roundShift: row('Shift right, halves away from zero (gemmlowp)', 'roundShift(x, y)', fixed),
 } satisfies Record<string, Op>

@@ -112,6 +112,47 @@ function broadcastStridesOf(shape: readonly number[]): number[] {
 }
 
 /**
+ * sums[to + i · step] = Σ row[k] · rows[from + i · length + k] for `count` rows, each in the order of k. Four rows at a time:
+ * an addition waits for the one before it in the same sum only.
+ */
+function dots(
+  row: Float64Array,
+  rows: Float64Array,
+  from: number,
+  count: number,
+  sums: Float64Array,
+  to: number,
+  step: number,
+): void {
+  const length = row.length
+  let i = 0
+  for (; i + 4 <= count; i += 4) {
+    const a = from + i * length
+    const b = a + length
+    const c = b + length
+    const d = c + length
+    let [p, q, r, s] = [0, 0, 0, 0]
+    for (let k = 0; k < length; k++) {
+      const v = row[k]!
+      p += v * rows[a + k]!
+      q += v * rows[b + k]!
+      r += v * rows[c + k]!
+      s += v * rows[d + k]!
+    }
+    sums[to + i * step] = p
+    sums[to + (i + 1) * step] = q
+    sums[to + (i + 2) * step] = r
+    sums[to + (i + 3) * step] = s
+  }
+  for (; i < count; i++) {
+    const a = from + i * length
+    let sum = 0
+    for (let k = 0; k < length; k++) sum += row[k]! * rows[a + k]!
+    sums[to + i * step] = sum
+  }
+}
+
+/**
  * Accumulates a convolution in float64: y[n, o, p] = Σ x[n, c, p·stride + k·dilation − pad] · w[o, c, k].
  * Returns sums in [N, O, spatial…] order (channelsFirst) whatever the layout, for the caller to round or requantise.
  * `xZero` and `wZero` (one per output channel, or one for all) are subtracted first; padding counts as xZero.
@@ -180,13 +221,8 @@ export function convSums(
             row[c * taps + t] = o < 0 ? 0 : xs[base + o]! - xZero
           }
         }
-        for (let f = 0; f < filtersPerGroup; f++) {
-          const o = g * filtersPerGroup + f
-          const base = o * length
-          let sum = 0
-          for (let k = 0; k < length; k++) sum += row[k]! * ws[base + k]!
-          sums[(n * filters + o) * pixels + p] = sum
-        }
+        const first = g * filtersPerGroup
+        dots(row, ws, first * length, filtersPerGroup, sums, (n * filters + first) * pixels + p, pixels)
       }
     }
   }
@@ -338,7 +374,10 @@ export function matMulSums<T>(
   const bs = numbers(b)
   const batches = sizeOf(lead)
   const sums = new Float64Array(batches * m * n)
-  const column = new Float64Array(k)
+  const row = new Float64Array(k)
+  // B by columns, for as long as batches share it.
+  const columns = new Float64Array(n * k)
+  let columnsOf = -1
   for (let batch = 0; batch < batches; batch++) {
     let [ao, bo] = [0, 0]
     for (let d = lead.length - 1, r = batch; d >= 0; d--) {
@@ -346,15 +385,17 @@ export function matMulSums<T>(
       bo += (r % lead[d]!) * bStrides[d]!
       r = Math.floor(r / lead[d]!)
     }
-    for (let j = 0; j < n; j++) {
-      const bz = bZero(j)
-      for (let l = 0; l < k; l++) column[l] = bs[bo + l * n + j]! - bz
-      for (let i = 0; i < m; i++) {
-        const az = aZero(i)
-        let sum = 0
-        for (let l = 0; l < k; l++) sum += (as[ao + i * k + l]! - az) * column[l]!
-        sums[(batch * m + i) * n + j] = sum
+    if (columnsOf !== bo) {
+      columnsOf = bo
+      for (let j = 0; j < n; j++) {
+        const zero = bZero(j)
+        for (let l = 0; l < k; l++) columns[j * k + l] = bs[bo + l * n + j]! - zero
       }
+    }
+    for (let i = 0; i < m; i++) {
+      const zero = aZero(i)
+      for (let l = 0; l < k; l++) row[l] = as[ao + i * k + l]! - zero
+      dots(row, columns, 0, n, sums, (batch * m + i) * n, 1)
     }
   }
   return finish(sums, shape)

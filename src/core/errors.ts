@@ -3,7 +3,12 @@
 /** The file, the data or the flag that the user gave is at fault. Shown without a stack; exit status 2. */
 export class InputError extends Error {
   override name = 'InputError'
+  constructor(message: string) {
+    // Names and shapes come from files, which may make them as long as they like.
+    super(message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message)
+  }
 }
+const MAX_MESSAGE = 4000
 
 export type Unsupported = { op: string; count: number; nearest?: string }
 

@@ -4,6 +4,7 @@
 import type { OpName } from '../ir/ops/index.ts'
 import { opNamed } from '../ir/ops/index.ts'
 import type { Graph, ValueId } from '../ir/types.ts'
+import { vectorizes } from './build.ts'
 
 export type Group = {
   /** Node indices: the anchor or first elementwise node, then what was fused into it. */
@@ -50,6 +51,8 @@ export function fuse(graph: Graph): Group[] {
     if (from.some((v) => v !== g.root) || uses[g.root]! > 1) return undefined
     const [a, b] = [graph.values[g.root]!.type, graph.values[output]!.type]
     if (a.kind !== 'tensor' || b.kind !== 'tensor') return undefined
+    // A kernel has one vector width: 64-bit values stay out of kernels of 32-bit ones.
+    if (vectorizes(a.dtype) !== vectorizes(b.dtype)) return undefined
     return String(a.shape) === String(b.shape) ? best : undefined
   }
 }

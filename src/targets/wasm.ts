@@ -1,7 +1,9 @@
 // WebAssembly: our own compiler's code in this engine. `safe` is what every engine with SIMD runs; `fast` also pairs 128-bit vectors
 // to 256 bits (V8's revectorisation, off by default there) after a self-test on this machine.
 
+import { extname } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
+import { Worker } from 'node:worker_threads'
 import { compile } from '../compile/compile.ts'
 import {
   isStaticGraph,
@@ -11,9 +13,17 @@ import {
   specializeTo,
   uncompilable,
 } from '../compile/prepare.ts'
-import { buildImage, decodeImage, encodeImage } from '../compile/render/wasm/image.ts'
+import { buildImage, decodeImage, encodeImage, type Header } from '../compile/render/wasm/image.ts'
 import { hasRelaxedSimd, hasSimd } from '../compile/render/wasm/module.ts'
-import { imageMemory, instantiate, readOutput, runSteps, writeInput } from '../compile/render/wasm/run.ts'
+import {
+  type Instance,
+  imageMemory,
+  instantiate,
+  readOutput,
+  runSteps,
+  writeInput,
+} from '../compile/render/wasm/run.ts'
+import { controlWords, dismissTeam, runTeam } from '../compile/render/wasm/team.ts'
 import { engines } from '../compile/schedule.ts'
 import { InputError, UnsupportedError } from '../core/errors.ts'
 import { checkInputs } from '../ir/inputs.ts'
@@ -21,12 +31,16 @@ import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isTensor } from '../ir/types.ts'
 import { revectorizeFlag } from './processor.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
+import type { WorkerStart } from './wasm-worker.ts'
 
 const optionsOf = (o: TargetOptions): { engine: 'safe' | 'fast'; threads: number } => {
   const engine = o.engine ?? 'safe'
   if (engine !== 'safe' && engine !== 'fast')
     throw new InputError(`wasm: engine, expected safe or fast, got ${engine}`)
-  return { engine, threads: Number(o.threads ?? 1) }
+  const threads = Number(o.threads ?? 1)
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= 64))
+    throw new InputError(`wasm: threads, expected 1 to 64, got ${o.threads}`)
+  return { engine, threads }
 }
 
 /** Compiles with V8's best compiler at once, and with or without 256-bit pairs; flags are set back afterwards. */
@@ -99,7 +113,9 @@ async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Pr
   const image = decodeImage(bytes)
   const { header } = image
   const memory = imageMemory(image)
-  const instance = instantiate(header, compileModule(image.module, engine === 'fast'), memory)
+  const module = compileModule(image.module, engine === 'fast')
+  const instance = instantiate(header, module, memory)
+  const team = header.threads > 1 ? startTeam(header, module, memory) : undefined
   const put = (inputs: readonly Datum[]): void => {
     checkInputs(graph, inputs)
     header.inputs.forEach((p, i) => {
@@ -113,13 +129,14 @@ async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Pr
     facts: {
       engine,
       simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
-      threads: 1,
+      threads: header.threads,
       memoryBytes: memory.buffer.byteLength,
       temporaryBytes: header.temporaries,
     },
     async run(inputs) {
       put(inputs)
-      runSteps(instance)
+      if (team) team.run(instance)
+      else runSteps(instance)
       return take()
     },
     async profile(inputs) {
@@ -134,6 +151,22 @@ async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Pr
       }
       return [...times.values()]
     },
-    dispose: async () => {},
+    dispose: async () => team?.dismiss(),
   }
+}
+
+/** Threads 1, 2, … as workers that don't keep the process alive. */
+function startTeam(
+  header: Header,
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): { run(instance: Instance): void; dismiss(): void } {
+  const words = controlWords(memory, header)
+  for (let worker = 1; worker < header.threads; worker++) {
+    const start: WorkerStart = { header, module, memory, worker }
+    new Worker(new URL(`./wasm-worker${extname(import.meta.url)}`, import.meta.url), {
+      workerData: start,
+    }).unref()
+  }
+  return { run: (instance) => runTeam(instance, words), dismiss: () => dismissTeam(words) }
 }

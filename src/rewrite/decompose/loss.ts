@@ -1,5 +1,6 @@
 // Losses of classification by gather and reductions; dropout at inference is the identity.
 
+import { UnsupportedError } from '../../core/errors.ts'
 import { sizeOf } from '../../core/tensor.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
@@ -52,7 +53,7 @@ const softmaxCrossEntropy: Decomposition = (b, [scores, labels, weight], node) =
 const dropout: Decomposition = (b, [x, , training], node) => {
   const e = new Emitter(b, node.name)
   const on = training == null ? false : !(b.constantOf(training)?.data[0] === 0)
-  if (on) return e.b.nodeOutputs('dropout', [x!], node.attributes)
+  if (on) throw new UnsupportedError('dropout', [{ op: 'dropout in training', count: 1 }])
   const shape = e.shape(x!) ?? []
   const ones = e.list('bool', new Array<number>(sizeOf(shape)).fill(1), shape)
   return [e.op('identity', [x!]), ones].slice(0, node.types.length)

@@ -45,11 +45,24 @@ const exactLibrary: Partial<Record<ScalarFn, string>> = {
   sqrt: 'sqrt',
 }
 
+const placeOps: Partial<Record<ScalarFn, string>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  rem: '%',
+  bitAnd: '&',
+}
+
 const isIntegerType = (t: ComputeType): boolean => !isFloat(t as DType) && t !== 'bool'
+
+export type CFunction = { readonly prototype: string; readonly text: string }
 
 export class KernelWriter {
   private readonly scope: Scope
   private readonly locals = new Map<string, LoopType>()
+  /** Locals that hold places in buffers: loop variables and what is computed from them alone. */
+  private readonly places = new Set<string>()
   private readonly prelude: Prelude
   private readonly kernel: Kernel
 
@@ -64,7 +77,7 @@ export class KernelWriter {
   }
 
   /** The whole function. A parallel kernel takes the range of its outer loop. */
-  write(name: string): string {
+  write(name: string): CFunction {
     const { kernel } = this
     const parameters = kernel.parameters.map((p) => {
       const type = storageType[p.dtype as Exclude<DType, 'string'>]
@@ -76,7 +89,8 @@ export class KernelWriter {
       ? [{ ...outer, from: { kind: 'var', name: 'from' }, to: { kind: 'var', name: 'to' } } as Statement]
       : kernel.body
     const unused = parallel ? '' : '  (void)from; (void)to;\n'
-    return `STRATA_KERNEL ${name}(${[...parameters, 'int32_t from', 'int32_t to'].join(', ')}) {\n${unused}${this.block(body, '  ')}}\n`
+    const prototype = `STRATA_KERNEL ${name}(${[...parameters, 'int32_t from', 'int32_t to'].join(', ')})`
+    return { prototype, text: `${prototype} {\n${unused}${this.block(body, '  ')}}\n` }
   }
 
   private block(body: readonly Statement[], indent: string): string {
@@ -88,6 +102,7 @@ export class KernelWriter {
       case 'for': {
         const name = id(s.name)
         this.locals.set(s.name, { type: 'int32', lanes: 1 })
+        this.places.add(s.name)
         const [from, to] = [this.index(s.from), this.index(s.to)]
         const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`
         return `${indent}for (int32_t ${name} = ${from}; ${name} < ${to}; ${step}) {\n${this.block(s.body, `${indent}  `)}${indent}}\n`
@@ -95,8 +110,10 @@ export class KernelWriter {
       case 'let': {
         if (s.count !== undefined)
           throw new BugError(`C: kernel ${this.kernel.name}: array ${s.name} is not expanded`)
-        const value = this.expr(s.value)
+        const place = this.isPlace(s.value) && s.value.kind !== 'const'
+        const value = place ? this.index(s.value) : this.expr(s.value)
         this.locals.set(s.name, s.type)
+        if (place) this.places.add(s.name)
         return `${indent}${this.prelude.value(s.type)} ${id(s.name)} = ${value};\n`
       }
       case 'assign':
@@ -105,9 +122,16 @@ export class KernelWriter {
         return `${indent}${this.store(s.buffer, s.index, s.value)};\n`
       case 'if': {
         const other = s.otherwise.length ? ` else {\n${this.block(s.otherwise, `${indent}  `)}${indent}}` : ''
-        return `${indent}if (${this.expr(s.condition)}) {\n${this.block(s.body, `${indent}  `)}${indent}}${other}\n`
+        return `${indent}if (${this.condition(s.condition)}) {\n${this.block(s.body, `${indent}  `)}${indent}}${other}\n`
       }
     }
+  }
+
+  /** Comparisons of places are plain too. */
+  private condition(e: Expr): string {
+    if (e.kind === 'call' && compares.has(e.fn) && e.args.every((a) => this.isPlace(a)))
+      return `${this.index(e.args[0]!)} ${infix[e.fn]} ${this.index(e.args[1]!)}`
+    return this.expr(e)
   }
 
   private type(e: Expr): LoopType {
@@ -119,17 +143,33 @@ export class KernelWriter {
     return d
   }
 
+  /** Whether a value is computed from loop variables and constants alone: it stays far from the ends of int32. */
+  private isPlace(e: Expr): boolean {
+    if (e.kind === 'const') return e.type === undefined
+    if (e.kind === 'var') return this.places.has(e.name)
+    return (
+      e.kind === 'call' &&
+      (e.fn in placeOps || e.fn === 'min' || e.fn === 'max') &&
+      e.args.every((a) => this.isPlace(a))
+    )
+  }
+
   /** Index arithmetic: plain signed integers. */
   private index(e: Expr): string {
     if (e.kind === 'call' && e.args.length === 2) {
-      const op = { add: '+', sub: '-', mul: '*', div: '/', rem: '%', bitAnd: '&' }[e.fn as string]
-      if (op) return `(${this.index(e.args[0]!)} ${op} ${this.index(e.args[1]!)})`
+      const op = placeOps[e.fn]
+      const [a, b] = e.args as [Expr, Expr]
+      if (op) return `(${this.index(a)} ${op} ${this.index(b)})`
+      if (e.fn === 'min' || e.fn === 'max') {
+        const name = `${e.fn}_place`
+        this.prelude.add(
+          name,
+          `static inline int32_t ${name}(int32_t a, int32_t b) {\n  return a ${e.fn === 'min' ? '<' : '>'} b ? a : b;\n}`,
+        )
+        return `${name}(${this.index(a)}, ${this.index(b)})`
+      }
     }
-    return e.kind === 'var' && e.name !== 'from' && e.name !== 'to'
-      ? id(e.name)
-      : e.kind === 'var'
-        ? e.name
-        : this.expr(e)
+    return this.expr(e)
   }
 
   private place(buffer: string, index: Expr): string {
@@ -334,6 +374,7 @@ export class KernelWriter {
     if (from.type === 'bool')
       return isFloat(to.type as DType) ? `__builtin_convertvector(-(${x}), ${type})` : `((${type})-(${x}))`
     if (isFloat(from.type as DType) && isIntegerType(to.type)) {
+      if (from.type === 'float32' && to.type === 'int32') return `${this.truncateVector(from, type)}(${x})`
       const scalar = this.truncate('a[i]', from.type, to.type)
       return `${this.lanewise(`truncate_${this.prelude.value(from)}_${type}`, type, to.lanes, [this.prelude.value(from)], scalar)}(${x})`
     }
@@ -353,6 +394,15 @@ export class KernelWriter {
       `static inline ${t} ${name}(${f} x) {\n  if (x != x) return 0;\n  if (x <= ${hexFloat(floor)}) return ${low};\n  if (x >= ${hexFloat(limit)}) return ${high};\n  return (${t})x;\n}`,
     )
     return `${name}(${x})`
+  }
+
+  private truncateVector(from: LoopType, type: string): string {
+    const floats = this.prelude.value(from)
+    const name = `truncate_${floats}_${type}`
+    const body = `  ${type} number = a == a, high = a >= 0x1p31f, low = a < -0x1p31f;
+  ${type} r = __builtin_convertvector((${floats})((${type})a & number & ~high & ~low), ${type});
+  return (high & INT32_MAX) | (low & INT32_MIN) | r;`
+    return this.prelude.add(name, `static inline ${type} ${name}(${floats} a) {\n${body}\n}`)
   }
 
   /** Rounds or wraps a value in flight to a narrower dtype, staying in its compute type. */
@@ -413,7 +463,7 @@ export class KernelWriter {
     }
     const suffix = t === 'float32' ? 'f' : ''
     if (fn === 'neg') return `(-${a})`
-    if (fn === 'fma') return `fma${suffix}(${a}, ${b}, ${c})`
+    if (fn === 'fma') return `${this.product(t)}(${a}, ${b}, ${c})`
     if (fn === 'min' || fn === 'max') return this.extremum(fn, t, args, exprs)
     if (infix[fn]) return `(${a} ${infix[fn]} ${b})`
     if (exactLibrary[fn]) return `${exactLibrary[fn]}${suffix}(${a})`
@@ -424,6 +474,15 @@ export class KernelWriter {
         : `${library[fn]}(${wide.join(', ')})`
     }
     throw new BugError(`C: ${fn} of ${t} has no form`)
+  }
+
+  /** a·b + c, rounded once only where the machine does so in one instruction: elsewhere the C library's fma takes hundreds. */
+  private product(t: ComputeType): string {
+    const [type, suffix, fast] = t === 'float32' ? ['float', 'f', 'FP_FAST_FMAF'] : ['double', '', 'FP_FAST_FMA']
+    return this.prelude.add(
+      `fma_${type}`,
+      `static inline ${type} fma_${type}(${type} a, ${type} b, ${type} c) {\n#ifdef ${fast}\n  return fma${suffix}(a, b, c);\n#else\n  return a * b + c;\n#endif\n}`,
+    )
   }
 
   /** NaN wins. One comparison where one side is a number for certain. */
@@ -454,9 +513,9 @@ export class KernelWriter {
     return `${limited}(${x}, ${y})`
   }
 
-  /** Masks are all ones or all zeros in every lane. */
+  /** Masks are all ones or all zeros in every lane, which is as wide as the value's. */
   private selectVector(t: LoopType, type: string, args: readonly string[]): string {
-    const mask = this.prelude.vector('int32_t', t.lanes)
+    const mask = this.prelude.vector(t.type.endsWith('64') ? 'int64_t' : 'int32_t', t.lanes)
     const name = `select_${type}`
     this.prelude.add(
       name,
@@ -469,6 +528,7 @@ export class KernelWriter {
     const [a, b, c] = args as [string, string, string]
     const type = this.prelude.value(t)
     const integer = isIntegerType(t.type)
+    const apply = (name: string): string => `${name}(${args.join(', ')})`
     // Comparisons of 32-bit lanes give int32 masks, which is what a vector of bool is.
     if (fn === 'select') return this.selectVector(t, type, args)
     if (fn === 'not') return `(~${a})`
@@ -478,80 +538,91 @@ export class KernelWriter {
     if (infix[fn]) return `(${a} ${infix[fn]} ${b})`
     if (fn === 'fma') {
       if (integer) return `(${a} * ${b} + ${c})`
-      const one = t.type === 'float32' ? '__builtin_fmaf' : '__builtin_fma'
-      const name = this.lanewise(
-        `fma_${type}`,
-        type,
-        t.lanes,
-        [type, type, type],
-        `${one}(a[i], b[i], c[i])`,
-        instructions('fma', t, type),
-      )
-      return `${name}(${a}, ${b}, ${c})`
+      const once = t.type === 'float32' ? 'FP_FAST_FMAF' : 'FP_FAST_FMA'
+      const two = { when: `!defined(${once})`, value: 'a * b + c' }
+      const each = `${t.type === 'float32' ? '__builtin_fmaf' : '__builtin_fma'}(a[i], b[i], c[i])`
+      const forms = [...instructions('fma', t, type), two]
+      return apply(this.lanewise(`fma_${type}`, type, t.lanes, [type, type, type], each, forms))
     }
     if (fn === 'min' || fn === 'max') {
-      const op = fn === 'min' ? '<' : '>'
-      if (integer || isNumber(exprs[0]) || isNumber(exprs[1])) {
-        // With a number for certain on one side, one comparison lets the other's NaN through.
-        const name = this.lanewise(
-          `${fn}_limit_${type}`,
-          type,
-          t.lanes,
-          [type, type],
-          `a[i] ${op} b[i] ? a[i] : b[i]`,
-        )
-        return isNumber(exprs[1]) ? `${name}(${b}, ${a})` : `${name}(${a}, ${b})`
-      }
-      return `${this.lanewise(`${fn}_${type}`, type, t.lanes, [type, type], `a[i] ${op} b[i] || a[i] != a[i] ? a[i] : b[i]`)}(${a}, ${b})`
+      const limit = this.limitVector(fn, t, type)
+      // With a number for certain on one side, one comparison lets the other's NaN through.
+      if (integer || isNumber(exprs[0])) return apply(limit)
+      if (isNumber(exprs[1])) return `${limit}(${b}, ${a})`
+      const choose = this.selectVector(t, type, ['a != a', 'a', `${limit}(a, b)`])
+      const form = `static inline ${type} ${fn}_${type}(${type} a, ${type} b) {\n  return ${choose};\n}`
+      return apply(this.prelude.add(`${fn}_${type}`, form))
     }
-    if (fn === 'abs' && !integer) {
+    if (fn === 'abs' && t.type === 'float32') {
       const mask = this.prelude.vector('int32_t', t.lanes)
       return `((${type})((${mask})${a} & 0x7fffffff))`
     }
     const scalars = ['a[i]', 'b[i]', 'c[i]'].slice(0, args.length)
-    const name = this.lanewise(
-      `${fn}_${type}`,
-      type,
-      t.lanes,
-      Array<string>(args.length).fill(type),
-      this.scalarCall(fn, t.type, scalars),
+    const parameters = Array<string>(args.length).fill(type)
+    const each = this.scalarCall(fn, t.type, scalars)
+    return apply(this.lanewise(`${fn}_${type}`, type, t.lanes, parameters, each, instructions(fn, t, type)))
+  }
+
+  /** a op b ? a : b in every lane. */
+  private limitVector(fn: 'min' | 'max', t: LoopType, type: string): string {
+    const choose = this.selectVector(t, type, [`a ${fn === 'min' ? '<' : '>'} b`, 'a', 'b'])
+    const forms = instructions(fn, t, type)
+    const choices = forms.map((f, i) => `#${i ? 'elif' : 'if'} ${f.when}\n  return ${f.value};\n`).join('')
+    const text = forms.length ? `${choices}#else\n  return ${choose};\n#endif` : `  return ${choose};`
+    return this.prelude.add(
+      `${fn}_limit_${type}`,
+      `static inline ${type} ${fn}_limit_${type}(${type} a, ${type} b) {\n${text}\n}`,
     )
-    return `${name}(${args.join(', ')})`
   }
 }
 
 /**
- * The machine's own instruction for a whole vector of floats. Compilers find it behind a loop over lanes too, but take ten times
- * as long over a network. `max(limit, x)` of x86 gives x where x is NaN, as the loop does.
+ * The machine's own instruction for a whole vector of floats. Compilers find some behind a loop over lanes too, but take ten
+ * times as long over a network. `max(limit, x)` of x86 gives x where x is NaN, as the loop does.
  */
-function instructions(
-  fn: 'fma' | 'min' | 'max',
-  t: LoopType,
-  type: string,
-): { when: string; value: string }[] {
+function instructions(fn: ScalarFn, t: LoopType, type: string): { when: string; value: string }[] {
   if (t.type !== 'float32') return []
-  const [x86, when] =
+  const [x86, vector, when] =
     t.lanes === 16
-      ? ['_mm512', 'defined(__AVX512F__)']
+      ? ['_mm512', '__m512', 'defined(__AVX512F__)']
       : t.lanes === 8
-        ? ['_mm256', 'defined(__FMA__)']
+        ? ['_mm256', '__m256', 'defined(__FMA__)']
         : t.lanes === 4
-          ? ['_mm', 'defined(__FMA__)']
-          : ['', '']
+          ? ['_mm', '__m128', 'defined(__FMA__)']
+          : ['', '', '']
   if (!x86) return []
-  const v = t.lanes === 4 ? '__m128' : `${x86.slice(1).replace('mm', '__m')}`
-  const cast = (name: string): string => `(${v})${name}`
-  const args = fn === 'fma' ? ['a', 'b', 'c'] : ['a', 'b']
-  const forms = [
-    { when, value: `(${type})${x86}_${fn === 'fma' ? 'fmadd' : fn}_ps(${args.map(cast).join(', ')})` },
-  ]
-  // NEON's maximum lets NaN win, so only the product has a form there.
-  if (fn === 'fma' && t.lanes === 4)
-    forms.push({
-      when: 'defined(__ARM_NEON) && defined(__aarch64__)',
-      value: `(${type})vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b)`,
-    })
+  const on = (names: readonly string[], v: string): string => names.map((n) => `(${v})${n}`).join(', ')
+  const round = rounding[fn]
+  const form =
+    fn === 'fma'
+      ? `fmadd_ps(${on(['a', 'b', 'c'], vector)})`
+      : fn === 'min' || fn === 'max'
+        ? `${fn}_ps(${on(['a', 'b'], vector)})`
+        : fn === 'sqrt'
+          ? `sqrt_ps(${on(['a'], vector)})`
+          : round !== undefined
+            ? `${t.lanes === 16 ? 'roundscale' : 'round'}_ps(${on(['a'], vector)}, ${round})`
+            : undefined
+  if (form === undefined) return []
+  const forms = [{ when, value: `(${type})${x86}_${form}` }]
+  // NEON's maximum lets NaN win, so it has no form there.
+  const neon =
+    fn === 'fma'
+      ? `vfmaq_f32(${on(['c', 'a', 'b'], 'float32x4_t')})`
+      : fn === 'sqrt' || neonRounding[fn]
+        ? `${neonRounding[fn] ?? 'vsqrtq_f32'}(${on(['a'], 'float32x4_t')})`
+        : undefined
+  if (t.lanes === 4 && neon) forms.push({ when: 'defined(__ARM_NEON) && defined(__aarch64__)', value: `(${type})${neon}` })
   return forms
+}
+
+/** Rounding modes of x86, without the inexact flag; and NEON's instructions. */
+const rounding: Partial<Record<ScalarFn, number>> = { round: 8, floor: 9, ceil: 10, trunc: 11 }
+const neonRounding: Partial<Record<ScalarFn, string>> = {
+  round: 'vrndnq_f32',
+  floor: 'vrndmq_f32',
+  ceil: 'vrndpq_f32',
+  trunc: 'vrndq_f32',
 }
 
 /** A constant that is no NaN, also spread over lanes. */

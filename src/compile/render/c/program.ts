@@ -1,13 +1,12 @@
 // A program as one self-contained C file and its header: kernels, weights, one static arena, one function.
 
 import { bytesOf, type DType, type TensorData } from '../../../core/dtype.ts'
-import { digest } from '../../../core/hash.ts'
 import { composeFunctions } from '../../compose.ts'
 import { expand } from '../../expand.ts'
 import { type Buffer, type Kernel, type Program, parallelRange } from '../../loops.ts'
 import { planMemory } from '../../plan.ts'
 import { splitVectors } from '../../split.ts'
-import { KernelWriter } from './kernel.ts'
+import { type CFunction, KernelWriter } from './kernel.ts'
 import { type Dialect, Prelude, storageType } from './types.ts'
 
 export type COptions = {
@@ -20,6 +19,8 @@ export type COptions = {
   readonly bigEndian?: boolean
   /** Shapes for the header's comments, in the order of inputs and outputs. */
   readonly shapes?: { readonly inputs: readonly string[]; readonly outputs: readonly string[] }
+  /** Callers of steps at the same time: scratch memory is theirs alone. Default 1. */
+  readonly threads?: number
 }
 
 export type CFiles = {
@@ -35,20 +36,50 @@ export type CFiles = {
 const align = (n: number): number => Math.ceil(n / 64) * 64
 const typeName = (d: DType): string => storageType[d as Exclude<DType, 'string'>]
 
-/** Renders one kernel as it goes to a C compiler: functions composed, loops expanded, vectors of at most `lanes`. */
-export function renderKernel(kernel: Kernel, name: string, prelude: Prelude, dialect: Dialect): string {
+/** Renders one kernel as it goes to a C compiler: functions composed, loops expanded, single values only in C99. */
+export function renderKernel(kernel: Kernel, name: string, prelude: Prelude, dialect: Dialect): CFunction {
   const expanded = expand(composeFunctions(kernel))
   return new KernelWriter(dialect === 'c99' ? splitVectors(expanded, 1) : expanded, prelude).write(name)
 }
 
-/** Renders a whole program. */
+/** Renders a whole program as one file. */
 export function renderC(program: Program, options: COptions): CFiles {
-  const { name } = options
-  const plan = planMemory(program)
+  const { head, kernels, tail, ...files } = renderParts(program, options)
+  return { source: [head, ...kernels.map((k) => k.text), tail].join('\n'), ...files }
+}
+
+/** The same in files that are compiled side by side: `main` holds all but the kernels, which lie in `units`. */
+export type CUnits = Omit<CFiles, 'source'> & { readonly main: string; readonly units: readonly string[] }
+
+/** Renders a program as `main` and at most `count` units of about the same length. */
+export function renderUnits(program: Program, options: COptions, count: number): CUnits {
+  const { head, kernels, tail, ...files } = renderParts(program, options)
+  const shared = `#define STRATA_KERNEL __attribute__((noinline, visibility("hidden"))) void\n${head}`
+  const units = Array.from({ length: Math.max(1, count) }, () => ({ length: 0, kernels: [] as string[] }))
+  // Longest first, each to the shortest unit.
+  for (const k of [...kernels].sort((a, b) => b.text.length - a.text.length)) {
+    const unit = units.reduce((a, b) => (b.length < a.length ? b : a))
+    unit.kernels.push(k.text)
+    unit.length += k.text.length
+  }
+  return {
+    ...files,
+    main: `${shared}\n${kernels.map((k) => `${k.prototype};`).join('\n')}\n${tail}`,
+    units: units.filter((u) => u.length > 0).map((u) => `${shared}\n${u.kernels.join('\n')}`),
+  }
+}
+
+type Parts = Omit<CFiles, 'source'> & {
+  readonly head: string
+  readonly kernels: readonly CFunction[]
+  readonly tail: string
+}
+
+function renderParts(program: Program, options: COptions): Parts {
+  const { name, threads = 1 } = options
+  const plan = planMemory(program, 0, threads)
   const prelude = new Prelude()
-  const kernels = program.kernels
-    .map((k, i) => renderKernel(k, `${name}_k${i}`, prelude, options.dialect))
-    .join('\n')
+  const kernels = program.kernels.map((k, i) => renderKernel(k, `${name}_k${i}`, prelude, options.dialect))
 
   // Weights keep their order; temporaries keep their planned places, counted from the first.
   let weightBytes = 0
@@ -58,8 +89,8 @@ export function renderC(program: Program, options: COptions): CFiles {
     weightBytes = align(weightBytes + b.length * bytesOf(b.dtype))
     return at
   })
-  const temps = program.buffers.flatMap((b, i) => (b.role === 'temp' ? [plan.offsets[i]!] : []))
-  const base = temps.length ? Math.min(...temps) : 0
+  const temps = program.buffers.flatMap((b, i) => (/temp|scratch/.test(b.role) ? [plan.offsets[i]!] : []))
+  const base = temps.reduce((a, b) => Math.min(a, b), plan.bytes)
   const arenaBytes = temps.length ? plan.bytes - base : 0
 
   const pointer = (i: number): string => {
@@ -73,13 +104,14 @@ export function renderC(program: Program, options: COptions): CFiles {
         ? `${name}_w${i}`
         : `(const ${typeName(b.dtype)} *)(${name}_weights + ${weightAt[i]})`
     }
-    return `(${typeName(b.dtype)} *)(${name}_arena + ${plan.offsets[i]! - base})`
+    const own = b.role === 'scratch' && threads > 1 ? ` + thread * ${align(b.length * bytesOf(b.dtype))}` : ''
+    return `(${typeName(b.dtype)} *)(${name}_arena.bytes + ${plan.offsets[i]! - base}${own})`
   }
   const ranges = program.steps.map((s) => parallelRange(program.kernels[s.kernel]!))
   const steps = program.steps
     .map(
       (s, i) =>
-        `static void ${name}_s${i}(int32_t from, int32_t to) { ${name}_k${s.kernel}(${[...s.buffers.map(pointer), 'from', 'to'].join(', ')}); } /* ${comment(s.nodes.join(', '))} */`,
+        `static void ${name}_s${i}(int32_t from, int32_t to, int32_t thread) { (void)thread; ${name}_k${s.kernel}(${[...s.buffers.map(pointer), 'from', 'to'].join(', ')}); } /* ${comment(s.nodes.join(', '))} */`,
     )
     .join('\n')
   const table = ranges.map(([from, to], i) => `  {${name}_s${i}, ${from}, ${to}},`).join('\n')
@@ -96,7 +128,7 @@ export function renderC(program: Program, options: COptions): CFiles {
       ? program.buffers
           .map((b, i) =>
             b.role === 'constant'
-              ? `static const ${typeName(b.dtype)} ${name}_w${i}[${b.length}] = {${literals(b)}};\n`
+              ? `STRATA_ALIGNED static const ${typeName(b.dtype)} ${name}_w${i}[${b.length}] = {${literals(b)}};\n`
               : '',
           )
           .join('')
@@ -133,49 +165,57 @@ int ${name}_run(${parameters});
 #endif
 #endif
 `
-  const source = `/* ${comment(program.name)}, generated by Strata.
+  const head = `/* ${comment(program.name)}, generated by Strata.
  *
  * Compile: cc -std=${options.dialect === 'gnu' ? 'gnu99' : 'c99'} -O2 -ffp-contract=off -fno-strict-aliasing -c ${name}.c   (link with -lm)
-${options.dialect === 'gnu' ? ' * Vector extensions of gcc and clang; add -O3 -march=native (or your processor).\n' : ''} */
+${options.dialect === 'gnu' ? ' * Vector extensions of gcc and clang; add -march=native (or your processor).\n' : ''} */
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 ${options.dialect === 'gnu' ? '#if defined(__FMA__) || defined(__AVX512F__)\n#include <immintrin.h>\n#elif defined(__ARM_NEON)\n#include <arm_neon.h>\n#endif\n' : ''}#include "${name}.h"
 
 #if defined(__GNUC__)
+#define STRATA_ALIGNED __attribute__((aligned(64)))
+#ifndef STRATA_KERNEL
 #define STRATA_KERNEL __attribute__((noinline)) static void
+#endif
 #else
+#define STRATA_ALIGNED
 #define STRATA_KERNEL static void
 #endif
 
 ${prelude}
-
+`
+  const tail = `
 ${arrays}${options.weights === 'beside' ? `static const unsigned char *${name}_weights;\nvoid ${name}_init(const void *weights) { ${name}_weights = (const unsigned char *)weights; }\n` : ''}
-#if defined(__GNUC__)
-__attribute__((aligned(64)))
-#endif
-static unsigned char ${name}_arena[${Math.max(arenaBytes, 1)}${arenaBytes ? ' + 64' : ''}];
+STRATA_ALIGNED static union {
+  double number;
+  int64_t integer;
+  unsigned char bytes[${arenaBytes + 64}];
+} ${name}_arena;
 
 ${ports.map((p) => `static ${p.type}${name}_${p.port};`).join('\n')}
 
-${kernels}
 ${steps}
 
 static const struct {
-  void (*run)(int32_t from, int32_t to);
+  void (*run)(int32_t from, int32_t to, int32_t thread);
   int32_t from, to;
 } ${name}_steps[] = {
-${table}
+${table || '  {NULL, 0, 0},'}
 };
 enum { ${name}_step_count = ${program.steps.length} };
 
 int ${name}_run(${parameters}) {
 ${ports.map((p) => `  ${name}_${p.port} = ${p.port};`).join('\n')}
-  for (int i = 0; i < ${name}_step_count; i++) ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to);
+  for (int i = 0; i < ${name}_step_count; i++) ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to, 0);
   return 0;
 }
 `
   return {
-    source,
+    head,
+    kernels,
+    tail,
     header,
     ...(options.weights === 'beside' && {
       weights: weightFile(program, weightAt, weightBytes, options.bigEndian ?? false),
@@ -241,7 +281,3 @@ function weightFile(program: Program, at: readonly number[], bytes: number, bigE
   })
   return out
 }
-
-/** What determines the compiled code: for caches. */
-export const sourceDigest = (files: CFiles, flags: readonly string[]): string =>
-  digest(new TextEncoder().encode([files.source, files.header, ...flags].join('\0')))

@@ -6,6 +6,7 @@ import type { Program } from '../../loops.ts'
 import { parallelRange } from '../../loops.ts'
 import { align, planMemory } from '../../plan.ts'
 import { renderWasm } from './module.ts'
+import { controlBytes } from './team.ts'
 
 export type Port = {
   readonly name: string
@@ -47,8 +48,6 @@ export type Image = {
   readonly constants: Uint8Array
 }
 
-/** Barriers and counters of threads live below the constants. */
-export const controlBytes = 64
 const magic = 0x41525453 // STRA
 const page = 65536
 
@@ -56,23 +55,22 @@ export function buildImage(
   program: Program,
   options: { relaxed: boolean; shared: boolean; threads: number },
 ): Image {
-  const plan = planMemory(program, controlBytes, options.threads)
+  // Barriers and counters of threads (team.ts) live below the constants.
+  const control = align(controlBytes(program.steps.length))
+  const plan = planMemory(program, control, options.threads)
   // Vector loads of a tail may look at, never use, what lies just behind.
   const pages = Math.ceil((plan.bytes + 64) / page)
   const module = renderWasm(program.kernels, { ...options, pages })
   const constantEnd = program.buffers.reduce(
     (end, b, i) =>
       b.role === 'constant' ? Math.max(end, plan.offsets[i]! + b.length * bytesOf(b.dtype)) : end,
-    controlBytes,
+    control,
   )
-  const constants = new Uint8Array(constantEnd - controlBytes)
+  const constants = new Uint8Array(constantEnd - control)
   program.buffers.forEach((b, i) => {
     if (b.role !== 'constant') return
     const data = b.data as Float32Array
-    constants.set(
-      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      plan.offsets[i]! - controlBytes,
-    )
+    constants.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), plan.offsets[i]! - control)
   })
   const port = (i: number, shape: readonly number[]): Port => {
     const b = program.buffers[i]!
@@ -82,7 +80,7 @@ export function buildImage(
     version: 1,
     pages,
     ...options,
-    base: controlBytes,
+    base: control,
     constants: constants.length,
     temporaries: plan.temporaries,
     steps: program.steps.map((s) => ({

@@ -26,18 +26,25 @@ export function imageMemory(image: Image): WebAssembly.Memory {
   return memory
 }
 
+/** An instance for one thread: scratch buffers are that thread's own. */
 export function instantiate(
   header: Header,
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
+  worker = 0,
 ): Instance {
   const { exports } = new WebAssembly.Instance(module, wasmImports(memory))
   const kernels: WasmKernel[] = []
   for (const s of header.steps) kernels[s.kernel] ??= exports[`k${s.kernel}`] as WasmKernel
+  const addresses = new Map(
+    header.steps.map((s) => [s, s.addresses.map((a, i) => a + worker * s.perThread[i]!)]),
+  )
   return {
     header,
     memory,
-    call: (s, from, to) => kernels[s.kernel]!(...s.addresses, from, to),
+    call: (s, from, to) => {
+      kernels[s.kernel]!(...addresses.get(s)!, from, to)
+    },
   }
 }
 

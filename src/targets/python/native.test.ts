@@ -169,11 +169,16 @@ describe('litert', () => {
 
 describe('tensorflow', () => {
   // TensorFlow alone takes seconds to start: one file a test.
-  test('gives the stored answers of a SavedModel, its inputs by name', {
+  test('gives the stored answers and inner values of a SavedModel, its inputs by name', {
     timeout: 240_000,
   }, async (context) => {
     await need(context, 'tensorflow')
-    expect(await offBy('tensorflow', 'odds/keras2-savedmodel')).toBeLessThan(1e-5)
+    const file = 'odds/keras2-savedmodel'
+    expect(await offBy('tensorflow', file)).toBeLessThan(1e-5)
+    expect(await offBy('tensorflow', file, { inner: true })).toBeLessThan(1e-5)
+    const executable = await target('tensorflow').load(storedPath(stored(file)), { inner: true })
+    expect(executable.values.filter((v) => /relu|elu/i.test(v.name)).length).toBeGreaterThan(0)
+    await executable.dispose()
   })
 
   test('gives the stored answers of an .h5 of Keras 2', { timeout: 240_000 }, async (context) => {

@@ -252,22 +252,30 @@ class Session:
         self.outs = list(named_outputs.values())
         self.inputs = [self.describe(n, self.graph.get_tensor_by_name(t)) for n, t in named_inputs.items()]
         self.outputs = [self.describe(n, self.graph.get_tensor_by_name(t)) for n, t in named_outputs.items()]
-        self.values = []
-        if options.get("inner"):
-            skipped = ("Const", "VarHandleOp", "VariableV2", "NoOp")
-            self.values = [
-                self.describe(t.name, t)
-                for op in self.graph.get_operations()
-                if op.type not in skipped
-                for t in op.outputs
-                if t.dtype.is_numpy_compatible and t.dtype not in (tf.resource, tf.variant)
-            ]
+        self.values = self.inner_values(tf) if options.get("inner") else []
         self.facts = {"threads": options.get("threads", 1)}
 
     @staticmethod
     def describe(name, t):
         shape = None if t.shape.rank is None else t.shape.as_list()
         return value(name, dtype_name(t.dtype.as_numpy_dtype), shape)
+
+    def inner_values(self, tf):
+        """What the outputs are computed from, in the graph's order; weights and their plumbing aside."""
+        needed, stack = set(), [self.graph.get_tensor_by_name(t).op for t in self.outs]
+        while stack:
+            op = stack.pop()
+            if op not in needed:
+                needed.add(op)
+                stack += [t.op for t in op.inputs]
+        skipped = ("Const", "VarHandleOp", "VariableV2", "ReadVariableOp", "NoOp")
+        return [
+            self.describe(t.name, t)
+            for op in self.graph.get_operations()
+            if op in needed and op.type not in skipped and not op.name.startswith("unused_control_flow_input")
+            for t in op.outputs
+            if t.dtype.is_numpy_compatible and t.dtype not in (tf.resource, tf.variant)
+        ]
 
     def load_saved_model(self, tf, path, options):
         from tensorflow.core.protobuf import saved_model_pb2
@@ -293,10 +301,30 @@ class Session:
         unsafe = unsafe_operators(meta.graph_def.node, meta.graph_def.library.function, roots)
         if unsafe and not options.get("trust"):
             raise untrusted(f"{path}: uses {', '.join(unsafe)}")
+        if options.get("inner") and meta.graph_def.library.function:
+            return self.load_frozen(tf, path, list(meta.meta_info_def.tags), key)
         with self.graph.as_default():
             tf.compat.v1.saved_model.loader.load(self.session, list(meta.meta_info_def.tags), path)
         by_name = lambda m: {k: m[k].name for k in sorted(m)}
         return by_name(signature.inputs), by_name(signature.outputs)
+
+    def load_frozen(self, tf, path, tags, key):
+        """TensorFlow 2 hides inner values in functions: the signature with its calls inlined and its variables constant."""
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        # Held until it is frozen: a signature doesn't keep its variables.
+        saved = tf.saved_model.load(path, tags=tags)
+        function = saved.signatures[key]
+        frozen = convert_variables_to_constants_v2(function)
+        with self.graph.as_default():
+            tf.import_graph_def(frozen.graph.as_graph_def(), name="")
+        # Flattened by sorted key, as the function's own inputs and outputs are; captured resources come after them.
+        ins = sorted(function.structured_input_signature[1])
+        outs = sorted(function.structured_outputs)
+        return (
+            {n: t.name for n, t in zip(ins, frozen.inputs)},
+            {n: t.name for n, t in zip(outs, frozen.outputs)},
+        )
 
     def load_graph(self, tf, path, options):
         graph = read_proto(tf.compat.v1.GraphDef(), path)

@@ -1,0 +1,56 @@
+// Integer networks of TensorFlow Lite, decomposed and compiled: the bits of the reference.
+
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { rng } from '../core/rng.ts'
+import { type Tensor, tensorOf } from '../core/tensor.ts'
+import { readNpz } from '../data/npz.ts'
+import { readTflite } from '../formats/tflite/read.ts'
+import { evaluate } from '../ir/evaluate.ts'
+import { GraphBuilder } from '../ir/graph.ts'
+import { specialize } from '../ir/specialize.ts'
+import { type Graph, tensorType } from '../ir/types.ts'
+import { wasm } from './wasm.ts'
+
+async function compiled(graph: Graph, inputs: readonly Tensor[]): Promise<readonly unknown[]> {
+  const executable = await wasm.load(await wasm.compile(graph, {}))
+  try {
+    return await executable.run(inputs)
+  } finally {
+    await executable.dispose()
+  }
+}
+
+const asset = (name: string): Uint8Array =>
+  readFileSync(new URL(`../../test/assets/models/${name}`, import.meta.url))
+
+test('an int8 network gives the reference’s bits', async () => {
+  const graph = specialize(readTflite(asset('dscnn-int8.tflite'), { where: 'dscnn' }), { dims: { batch: 4 } })
+  const inputs = [readNpz(asset('dscnn-int8.npz'), 'dscnn').get('in0')!]
+  expect(await compiled(graph, inputs)).toEqual(evaluate(graph, inputs))
+})
+
+test('an int8 network with many operators and float edges gives the reference’s bits', async () => {
+  const graph = specialize(readTflite(asset('odds-int8.tflite'), { where: 'odds' }), { dims: { batch: 1 } })
+  const arrays = readNpz(asset('odds-int8.npz'), 'odds')
+  const inputs = graph.inputs.map((v) => arrays.get(graph.values[v]!.name)!)
+  expect(await compiled(graph, inputs)).toEqual(evaluate(graph, inputs))
+})
+
+test.each(['mulHigh', 'roundShift'])('%s on vectors is exact to the ends of the range', async (op) => {
+  const random = rng(5)
+  const ends = [-(2 ** 31), -(2 ** 31) + 1, -1, 0, 1, 2 ** 30 - 1, 2 ** 30, 2 ** 31 - 1]
+  const x = ends.flatMap((a) => ends.map(() => a))
+  const y = ends.flatMap(() => ends)
+  while (x.length < 4096) {
+    x.push(Math.floor((random.next() - 0.5) * 2 ** 32))
+    y.push(Math.floor((random.next() - 0.5) * 2 ** 32))
+  }
+  const b = new GraphBuilder(op)
+  const [p, q] = [b.input('x', tensorType('int32', [4096])), b.input('y', tensorType('int32', [4096]))]
+  b.output(b.node(op, [p, q]))
+  const second = op === 'roundShift' ? y.map((v) => Math.abs(v) % 32) : y
+  const inputs = [tensorOf('int32', [4096], x), tensorOf('int32', [4096], second)]
+  const graph = b.finish()
+  expect(await compiled(graph, inputs)).toEqual(evaluate(graph, inputs))
+})

@@ -9,7 +9,13 @@ import type { Datum, Graph, Node } from '../ir/types.ts'
 import { normalWeights, type Statistics } from './net.ts'
 
 /** Images that the statistics come from. */
-const BATCH = 2
+const BATCH = 4
+
+/**
+ * The variance of a channel is drawn towards the layer's mean variance as if this many values more had been seen: a channel
+ * that happens to vary little over the few pixels of a deep layer would explode on other images.
+ */
+const PRIOR = 32
 
 /** Statistics of every batch normalisation of a channels-first graph of one image input, by node name. */
 export function calibrate(graph: Graph): Map<string, Statistics> {
@@ -59,20 +65,29 @@ function normalized(x: Tensor, epsilon: number): { statistics: Statistics; out: 
         squares += xs[i]! * xs[i]!
       }
     }
-    const m = sum / (n * pixels)
-    const v = Math.max(squares / (n * pixels) - m * m, 0)
-    mean[k] = m
-    variance[k] = v
-    const factor = 1 / Math.sqrt(v + epsilon)
+    mean[k] = sum / (n * pixels)
+    variance[k] = Math.max(squares / (n * pixels) - mean[k]! ** 2, 0)
+  }
+  const typical = variance.reduce((p, v) => p + v, 0) / c
+  for (let k = 0; k < c; k++) {
+    variance[k] = (n * pixels * variance[k]! + PRIOR * typical) / (n * pixels + PRIOR)
+    const factor = 1 / Math.sqrt(variance[k]! + epsilon)
     for (let b = 0; b < n; b++) {
       const from = (b * c + k) * pixels
-      for (let i = from; i < from + pixels; i++) out[i] = (xs[i]! - m) * factor
+      for (let i = from; i < from + pixels; i++) out[i] = (xs[i]! - mean[k]!) * factor
     }
   }
   return { statistics: { mean, variance }, out: { ...x, data: out } }
 }
 
-/** A channels-first convolution: for each group the filters times the columns of windows. */
+/** An index beyond an edge comes in again at the other. */
+const wrapped = (i: number, size: number): number => (i >= 0 && i < size ? i : ((i % size) + size) % size)
+
+/**
+ * A channels-first convolution: for each group the filters times the columns of windows. Padding wraps around instead of being
+ * zero: in a reduced image most windows of the deep layers would lie in the padding, which halves their variance, layer upon
+ * layer, against that of a whole image.
+ */
 function convolved(node: Node, [x, w, bias]: readonly (Tensor | undefined)[]): Tensor {
   const a = node.attributes as { strides: number[]; pads: number[]; dilations: number[]; groups: number }
   const [n, c, h, wide] = x!.shape as [number, number, number, number]
@@ -93,19 +108,17 @@ function convolved(node: Node, [x, w, bias]: readonly (Tensor | undefined)[]): T
   const columns = new Float64Array(rows * all)
   const product = new Float64Array(perFilters * all)
   for (let g = 0; g < a.groups; g++) {
-    columns.fill(0)
     for (let k = 0, r = 0; k < perGroup; k++) {
       for (let i = 0; i < kh; i++) {
         for (let j = 0; j < kw; j++, r++) {
           for (let b = 0; b < n; b++) {
             const from = (b * c + g * perGroup + k) * h * wide
             for (let y = 0; y < oh; y++) {
-              const row = y * sy + i * dy - a.pads[0]!
-              if (row < 0 || row >= h) continue
+              const row = wrapped(y * sy + i * dy - a.pads[0]!, h)
               const to = r * all + b * pixels + y * ow
               for (let p = 0; p < ow; p++) {
-                const column = p * sx + j * dx - a.pads[1]!
-                if (column >= 0 && column < wide) columns[to + p] = xs[from + row * wide + column]!
+                const column = wrapped(p * sx + j * dx - a.pads[1]!, wide)
+                columns[to + p] = xs[from + row * wide + column]!
               }
             }
           }

@@ -172,7 +172,7 @@ function preprocessingFor(
     ...(range && { range }),
     ...(q && { quantization: { scale: q.scale[0]!, zeroPoint: q.zeroPoint[0] ?? 0 } }),
   })
-  return { preprocessing, says: `${reason}. ${describePreprocessing(preprocessing)}` }
+  return { preprocessing, says: `${reason}\n${describePreprocessing(preprocessing)}` }
 }
 
 function pictureForm(

@@ -59,7 +59,7 @@ input[type=search], select { font: inherit; font-size: 13px; color: var(--text);
 .finding { border: 1px solid var(--line); border-left: 4px solid var(--fail); border-radius: 8px; padding: 12px 14px; margin: 10px 0; }
 .finding dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 8px 0 0; font-size: 13px; }
 dt { color: var(--muted); }
-dd { margin: 0; overflow-wrap: anywhere; }
+dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 .graph { display: grid; grid-template-columns: minmax(0, 1fr) 370px; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .graph canvas { display: block; width: 100%; height: 560px; background: var(--page); cursor: grab; touch-action: none; }
 .panel { border-left: 1px solid var(--line); background: var(--raised); padding: 14px 16px; height: 560px; overflow: auto; font-size: 13px; }

@@ -35,6 +35,11 @@ export function checkSummary(result: CheckResult, style: Styles): string {
     '',
     targetLines(result, style),
   ]
+  if (targets.some((t) => t.verdict === 'rounding'))
+    lines.push(
+      '',
+      dim('within rounding: no value, inner ones included, is further off than its arithmetic allows'),
+    )
   for (const t of targets.filter((x) => wrong(x) && x.first)) lines.push('', ...finding(t, style))
   // Variants of one target mostly fail for one reason.
   const unrun = Map.groupBy(

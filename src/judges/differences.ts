@@ -100,7 +100,12 @@ export function differences(
     for (const [key, value] of Object.entries(n.attributes)) {
       const other = m.attributes[key]
       if (key === 'pads' && paddingOf(a, nodesA, m) === paddingOf(b, nodesB, n)) continue
-      const plain = (v: unknown): string => (Array.isArray(v) ? `[${v.join(', ')}]` : String(v))
+      const plain = (v: unknown): string =>
+        Array.isArray(v)
+          ? `[${v.join(', ')}]`
+          : typeof v === 'number'
+            ? String(Number(v.toPrecision(7)))
+            : String(v)
       if ((typeof value === 'object' && !Array.isArray(value)) || spelling.has(key)) continue
       if (other !== undefined && plain(other) !== plain(value))
         out.push({ node: i, says: `${n.op} ${key} ${plain(value)} against ${plain(other)}` })

@@ -9,6 +9,7 @@
 import { isFloat } from '../core/dtype.ts'
 import { numbers, type Tensor } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
+import { consumers } from '../ir/graph.ts'
 import { type Datum, type Graph, isTensor, type Node, tensorType, type ValueId } from '../ir/types.ts'
 import { type Alignment, align, fingerprint, inLayoutOf } from './align.ts'
 import { boundNode } from './bounds.ts'
@@ -153,6 +154,7 @@ export function matchGraphs(
     })
   const landmarks = pairLandmarks(landmark(a), landmark(b))
 
+  const readersB = consumers(b)
   const pairs: Pair[] = []
   const faults: Fault[] = []
   const usedA = new Set<number>()
@@ -223,6 +225,26 @@ export function matchGraphs(
     pending.delete(v)
   }
 
+  /** The value of a in this stretch that comes closest to b's value u, made by the same operator where there is one. */
+  const resyncInner = (u: ValueId, op: string, nodesA: readonly number[]): void => {
+    const got = sideB.data.get(u)
+    if (!isTensor(got)) return
+    const real = realOf(got, b.values[u]!)
+    let best: { value: ValueId; alignment: Alignment; rank: number } | null = null
+    for (const j of nodesA) {
+      for (const w of a.nodes[j]!.outputs) {
+        const want = realA.get(w)
+        const alignment = want && align(want, real, 0)
+        if (!alignment) continue
+        const rank = alignment.error + (a.nodes[j]!.op === op ? 0 : 1e6)
+        if (!best || rank < best.rank) best = { value: w, alignment, rank }
+      }
+    }
+    if (!best) return
+    settle(u, best.value)
+    resync(u, got, realA.get(best.value)!, best.alignment)
+  }
+
   /** b's value v should have been a's value w: blame what lies between, and go on with a's numbers. */
   const blame = (v: ValueId, w: ValueId): void => {
     const got = sideB.data.get(v)
@@ -269,9 +291,8 @@ export function matchGraphs(
       nodes.findIndex((i) => weightsOf(g, g.nodes[i]!) !== null)
     const treated = before(b, nodesB) !== 0 || before(a, nodesA) !== 0
     const onlyInput =
-      reachesInput &&
       firstProduct &&
-      (channel !== null || (treated && said.every((x) => !weightsOf(b, b.nodes[x.node]!))))
+      (channel !== null || (reachesInput && treated && said.every((x) => !weightsOf(b, b.nodes[x.node]!))))
     const quantized = (integer || said.length > 0) && said.every((x) => x.coarser)
     faults.push({
       b: nodesB,
@@ -285,6 +306,12 @@ export function matchGraphs(
     })
     settle(v, w)
     resync(v, got, realWant, alignment)
+    // Values inside the stretch that others read as well (a residual's start) go on with a's numbers too.
+    for (const i of nodesB) {
+      for (const u of b.nodes[i]!.outputs) {
+        if (u !== v && readersB[u]!.some((r) => !nodesB.includes(r))) resyncInner(u, b.nodes[i]!.op, nodesA)
+      }
+    }
     for (const i of nodesB) for (const u of b.nodes[i]!.outputs) pending.delete(u)
   }
 

@@ -15,6 +15,7 @@ const recurrent =
     const beta = n.a.activationBeta as readonly number[] | undefined
     const hidden = n.type(2).shape?.at(-1)
     if (typeof hidden !== 'number') throw new NotWritable(`${n.node.op} of unknown size`)
+    if (n.a.cellClip !== undefined) throw new NotWritable(`${n.node.op} with a limit on its cells`)
     const batchFirst = n.string('layout') === 'batchFirst'
     const swapped = (i: number): string =>
       batchFirst && n.has(i) ? n.mid('Transpose', [n.in(i)], { perm: [1, 0, 2] }) : n.in(i)

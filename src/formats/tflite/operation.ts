@@ -187,21 +187,21 @@ export class Operation {
     })
   }
 
+  /** Adds the node that makes output i alone. */
+  resultAt(i: number, op: string, inputs: readonly (ValueId | null)[], attributes: Attributes = {}): void {
+    const t = this.output(i)
+    const id = this.b.node(op, inputs, attributes, {
+      name: i === 0 ? this.name : `${this.name}:${i}`,
+      origin: [this.name],
+      outputs: [t.name],
+      quantization: [t.quantization],
+    })
+    this.context.setValue(this.outputs[i]!, id)
+  }
+
   /** Names a value that already exists as output i. */
   is(id: ValueId, i = 0): void {
-    const t = this.output(i)
-    const named = this.b.node(
-      'identity',
-      [id],
-      {},
-      {
-        name: i === 0 ? this.name : `${this.name}:${i}`,
-        origin: [this.name],
-        outputs: [t.name],
-        quantization: [t.quantization],
-      },
-    )
-    this.context.setValue(this.outputs[i]!, named)
+    this.resultAt(i, 'identity', [id])
   }
 
   /** The activation that the options fuse, by the names of the integer operators. */

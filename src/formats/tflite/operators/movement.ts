@@ -17,7 +17,9 @@ const reshape: Row = (x) => {
 /** The file's int32 (or int64) of a node that gives int64. */
 const integerResult = (x: Operation, id: ValueId, output = 0): void => {
   const to = x.output(output).dtype!
-  x.is(to === 'int64' ? id : x.node('cast', [id], { to }), output)
+  if (to === 'int64') x.is(id, output)
+  else x.resultAt(output, 'cast', [id], { to })
+}), output)
 }
 
 /** Ends that mean "to the end" and "to before the start". */
@@ -149,7 +151,7 @@ const unpack: Row = (x) => {
   const n = x.outputs.length
   if (n === 1) return x.result('squeeze', [x.input(0)], { axes: [axis] })
   x.nodes('split', [x.input(0)], { axis }, n).forEach((part, i) => {
-    x.is(x.node('squeeze', [part], { axes: [axis] }), i)
+    x.resultAt(i, 'squeeze', [part], { axes: [axis] })
   })
 }
 

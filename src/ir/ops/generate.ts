@@ -21,6 +21,12 @@ export const generate = {
     doc: 'The upper (or lower) triangle of the last two dimensions from diagonal k (an int64 scalar, 0) on; zeros elsewhere',
     inputs: [1, 2],
     attributes: { upper: { kind: 'boolean', default: true } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [1, 2, 3, 4])],
+        outputs: [tensorOf('float32', [2, 2], [1, 2, 0, 4])],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -69,6 +75,12 @@ export const generate = {
     doc: 'One value (a tensor of one element) repeated to a shape (int64)',
     inputs: [1, 1],
     attributes: { value: { kind: 'tensor', default: tensorOf('float32', [1], [0]) } },
+    examples: () => [
+      {
+        inputs: [tensorOf('int64', [2], [1, 2])],
+        outputs: [tensorOf('float32', [1, 2], [0, 0])],
+      },
+    ],
     infer(x) {
       const { dtype } = x.attributes.value as Tensor
       return [tensorType(dtype, constantIntegers(x, 0) ?? unknownDims(lengthOf(x, 0)))]
@@ -84,6 +96,13 @@ export const generate = {
     doc: 'A matrix of the shape (and the type, unless given) of the input with ones on diagonal k',
     inputs: [1, 1],
     attributes: { dtype: { kind: 'string', default: null }, k: { kind: 'number', default: 0 } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [0, 0, 0, 0, 0, 0])],
+        attributes: { k: 1 },
+        outputs: [tensorOf('float32', [2, 3], [0, 1, 0, 0, 0, 1])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       return [tensorType((x.attributes.dtype as typeof t.dtype | undefined) ?? t.dtype, t.shape)]

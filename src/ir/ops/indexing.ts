@@ -109,6 +109,13 @@ export const indexing = {
     doc: 'out[i…] = x[i… with the entry of axis replaced by indices[i…]]',
     inputs: [2, 2],
     attributes: { axis: { kind: 'number', default: 0 } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [1, 2, 3, 4]), tensorOf('int64', [2, 2], [0, 0, 1, 0])],
+        attributes: { axis: 1 },
+        outputs: [tensorOf('float32', [2, 2], [1, 1, 4, 3])],
+      },
+    ],
     infer: (x) => [withShape(inputType(x, 0), inputType(x, 1).shape)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -133,6 +140,12 @@ export const indexing = {
     doc: 'Slices of x at the index tuples in the last dimension of indices; the first batchDims dimensions are shared',
     inputs: [2, 2],
     attributes: { batchDims: { kind: 'number', default: 0 } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [1, 2, 3, 4]), tensorOf('int64', [2, 2], [0, 0, 1, 1])],
+        outputs: [tensorOf('float32', [2], [1, 4])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const indices = inputType(x, 1)
@@ -165,6 +178,17 @@ export const indexing = {
     doc: 'x with updates written (or added, multiplied, …) where indices say along axis',
     inputs: [3, 3],
     attributes: { axis: { kind: 'number', default: 0 }, reduction: reductionAttribute },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [3], [1, 2, 3]),
+          tensorOf('int64', [2], [0, -1]),
+          tensorOf('float32', [2], [10, 20]),
+        ],
+        attributes: { reduction: 'add' },
+        outputs: [tensorOf('float32', [3], [11, 2, 23])],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -190,6 +214,16 @@ export const indexing = {
     doc: 'x with slices of updates written (or added, multiplied, …) at the index tuples in the last dimension of indices',
     inputs: [3, 3],
     attributes: { reduction: reductionAttribute },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [2, 2], [1, 2, 3, 4]),
+          tensorOf('int64', [1, 1], [1]),
+          tensorOf('float32', [1, 2], [7, 8]),
+        ],
+        outputs: [tensorOf('float32', [2, 2], [1, 2, 7, 8])],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -313,6 +347,13 @@ export const indexing = {
     doc: 'The entries of x along axis (of the flattened x where none is given) whose condition holds',
     inputs: [2, 2],
     attributes: { axis: { kind: 'number', default: null } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [1, 2, 3, 4]), tensorOf('bool', [2], [0, 1])],
+        attributes: { axis: 0 },
+        outputs: [tensorOf('float32', [1, 2], [3, 4])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (x.attributes.axis === undefined) return [withShape(t, [null])]
@@ -347,6 +388,12 @@ export const indexing = {
     inputs: [1, 1],
     outputs: [1, 4],
     attributes: { axis: { kind: 'number', default: null }, sorted: { kind: 'boolean', default: true } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [4], [2, 1, 2, 0])],
+        outputs: [tensorOf('float32', [3], [0, 1, 2])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const side = tensorType('int64', [null])

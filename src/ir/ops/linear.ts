@@ -3,10 +3,11 @@
 
 import { allocate, store } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
-import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
+import { numbers, sizeOf, type Tensor, tensorOf } from '../../core/tensor.ts'
 import {
   type AttributeSpec,
   broadcastShapes,
+  type Example,
   type Infer,
   inputType,
   numberOf,
@@ -280,10 +281,36 @@ export function convShape(x: Infer, rank: number): Shape {
   return joinShape(batch, filter[0]!, out, layout)
 }
 
+/** Counting numbers in a small range, as a tensor. */
+export function counting(dtype: Tensor['dtype'], shape: readonly number[], low = -3): Tensor {
+  return tensorOf(
+    dtype,
+    shape,
+    Array.from({ length: sizeOf(shape) }, (_, i) => ((i * 5) % 7) + low),
+  )
+}
+
+function convExamples(rank: number): Example[] {
+  const [three, two] = [new Array<number>(rank).fill(3), new Array<number>(rank).fill(2)]
+  const x = counting('float32', [1, 2, ...three])
+  return [
+    { inputs: [x, counting('float32', [4, 2, ...two]), counting('float32', [4])] },
+    {
+      inputs: [x, counting('float32', [4, 1, ...two])],
+      attributes: { groups: 2, strides: two, pads: new Array<number>(2 * rank).fill(1) },
+    },
+    {
+      inputs: [counting('float32', [1, ...three, 2]), counting('float32', [4, 2, ...two])],
+      attributes: { layout: 'channelsLast', dilations: two },
+    },
+  ]
+}
+
 const conv = (rank: number): Op => ({
   doc: `Convolution over ${rank} spatial dimension${rank > 1 ? 's' : ''}: inputs x, filter [O, I/groups, …], bias [O]?`,
   inputs: [2, 3],
   attributes: { ...windowAttributes(rank), groups: { kind: 'number', default: 1 }, layout: layoutAttribute },
+  examples: () => convExamples(rank),
   infer: (x) => [tensorType(inputType(x, 0).dtype, convShape(x, rank))],
   evaluate(inputs, x) {
     const [input, filter, bias] = inputs as [Tensor, Tensor, Tensor | undefined]
@@ -314,6 +341,15 @@ export const linear = {
   matMul: {
     doc: 'Matrix product with numpy semantics: vectors are promoted, leading dimensions broadcast',
     inputs: [2, 2],
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6]),
+          tensorOf('float32', [3, 2], [1, 0, 0, 1, 2, 2]),
+        ],
+        outputs: [tensorOf('float32', [2, 2], [7, 4, -8, -7])],
+      },
+    ],
     infer(x) {
       const a = inputType(x, 0)
       const b = inputType(x, 1)

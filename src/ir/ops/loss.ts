@@ -65,6 +65,12 @@ export const loss = {
     doc: 'Negative log-likelihood: inputs log-probabilities [N, C, …], labels [N, …], weights [C]?',
     inputs: [2, 3],
     attributes,
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [-0.5, -1, -2, -0.25]), tensorOf('int64', [2], [0, 1])],
+        outputs: [tensorOf('float32', [], [0.375])],
+      },
+    ],
     infer: (x) => [lossType(x)],
     evaluate: (inputs, x) => [
       likelihoodLoss(tensorAt(inputs, 0), tensorAt(inputs, 1), optionalTensor(inputs, 2), x.attributes),
@@ -75,6 +81,11 @@ export const loss = {
     inputs: [2, 3],
     outputs: [1, 2],
     attributes,
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [1, 1, 2, 2]), tensorOf('int64', [2], [0, 1])],
+      },
+    ],
     infer: (x) => [lossType(x), inputType(x, 0)],
     evaluate(inputs, x) {
       const logs = logProbabilities(tensorAt(inputs, 0))

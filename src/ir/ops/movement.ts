@@ -382,6 +382,13 @@ export const movement = {
     doc: 'x with the order along axes reversed',
     inputs: [1, 1],
     attributes: { axes: { kind: 'numbers' } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+        attributes: { axes: [1] },
+        outputs: [tensorOf('float32', [2, 3], [3, -2, 1, -6, 5, 4])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (t.shape) for (const a of numbersOf(x.attributes, 'axes')) axisOf(a, t.shape.length)
@@ -406,6 +413,12 @@ export const movement = {
     doc: 'x with the first lengths[b] entries of the time axis of each batch entry reversed',
     inputs: [2, 2],
     attributes: { batchAxis: { kind: 'number', default: 1 }, timeAxis: { kind: 'number', default: 0 } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [3, 2], [0, 1, 2, 3, 4, 5]), tensorOf('int64', [2], [3, 2])],
+        outputs: [tensorOf('float32', [3, 2], [4, 3, 2, 1, 0, 5])],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -427,6 +440,13 @@ export const movement = {
     doc: 'Blocks of block × block pixels into channels: channel = (row in block, column in block, old channel)',
     inputs: [1, 1],
     attributes: blockAttributes,
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 1, 2, 2], [1, 2, 3, 4])],
+        attributes: { block: 2 },
+        outputs: [tensorOf('float32', [1, 4, 1, 1], [1, 2, 3, 4])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const i = image(t, x.attributes)
@@ -463,6 +483,13 @@ export const movement = {
     doc: 'Channels into blocks of pixels. Mode DCR: channel = (row, column, new channel); CRD: (new channel, row, column)',
     inputs: [1, 1],
     attributes: { ...blockAttributes, mode: { kind: 'string', oneOf: ['DCR', 'CRD'], default: 'DCR' } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 4, 2, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])],
+        attributes: { block: 2 },
+        outputs: [tensorOf('float32', [1, 1, 4, 4], [0, 4, 1, 5, 8, 12, 9, 13, 2, 6, 3, 7, 10, 14, 11, 15])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const i = image(t, x.attributes)

@@ -143,6 +143,11 @@ export const normalize = {
       p: { kind: 'number', default: 2 },
       epsilon: epsilon(0),
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 2], [3, 4])],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -196,6 +201,15 @@ export const normalize = {
     doc: 'Every channel of every batch entry to mean 0 and variance 1 over its pixels, times scale plus bias',
     inputs: [3, 3],
     attributes: { epsilon: epsilon(1e-5), layout: layoutAttribute },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [1, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]),
+          tensorOf('float32', [2], [1, 2]),
+          tensorOf('float32', [2], [0, 1]),
+        ],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate: (inputs, x) => [
       groupNormalised(
@@ -212,6 +226,16 @@ export const normalize = {
     doc: 'Every group of channels of every batch entry to mean 0 and variance 1, times scale plus bias (a channel or a group)',
     inputs: [3, 3],
     attributes: { groups: { kind: 'number' }, epsilon: epsilon(1e-5), layout: layoutAttribute },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [1, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]),
+          tensorOf('float32', [2], [1, 2]),
+          tensorOf('float32', [2], [0, 1]),
+        ],
+        attributes: { groups: 1 },
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate: (inputs, x) => [
       groupNormalised(
@@ -281,6 +305,11 @@ export const normalize = {
     doc: 'x / √(mean of squares + ε) over the dimensions from axis on, times scale',
     inputs: [1, 2],
     attributes: { axis: { kind: 'number', default: -1 }, epsilon: epsilon(1e-5) },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6]), tensorOf('float32', [3], [1, 2, 3])],
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)
@@ -310,6 +339,12 @@ export const normalize = {
       bias: { kind: 'number', default: 1 },
       layout: layoutAttribute,
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 4, 2, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])],
+        attributes: { size: 3, alpha: 0.1 },
+      },
+    ],
     infer: (x) => [inputType(x, 0)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)

@@ -239,6 +239,7 @@ const lpPool = (rank: number): Op => ({
   doc: `(Σ |x|^p)^(1/p) of each window over ${rank} spatial dimension${rank > 1 ? 's' : ''}`,
   inputs: [1, 1],
   attributes: { ...poolAttributes(rank), p: { kind: 'number', default: 2 } },
+  examples: () => [{ inputs: [image(rank)], attributes: { kernel: new Array<number>(rank).fill(2) } }],
   infer: (x) => [tensorType(inputType(x, 0).dtype, poolShape(x, rank))],
   evaluate(inputs, x) {
     const t = tensorAt(inputs, 0)
@@ -272,6 +273,13 @@ export const pooling = {
       strides: { kind: 'numbers', default: null },
       pads: { kind: 'numbers', default: null },
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 1, 1, 2], [5, 6]), tensorOf('int64', [1, 1, 1, 2], [1, 6])],
+        attributes: { kernel: [2, 2], strides: [2, 2] },
+        outputs: [tensorOf('float32', [1, 1, 2, 4], [0, 5, 0, 0, 0, 0, 6, 0])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (x.inputs[2] != null) {

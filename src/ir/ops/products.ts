@@ -367,6 +367,12 @@ export const products = {
   det: {
     doc: 'Determinant of the last two dimensions',
     inputs: [1, 1],
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 2], [1, 2, 3, 4])],
+        outputs: [tensorOf('float32', [], [-2])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       return [tensorType(t.dtype, t.shape?.slice(0, -2) ?? null)]

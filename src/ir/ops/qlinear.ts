@@ -8,7 +8,7 @@ import { booleanOf, completeAttributes, type Infer, inputType, numberOf, type Op
 import { type Attributes, type Datum, isTensor, type Shape, tensorType, typeOf } from '../types.ts'
 import { optionalTensor, tensorAt, transposed } from './elements.ts'
 import { elementwise } from './elementwise.ts'
-import { layoutAttribute, matMulSums } from './linear.ts'
+import { counting, layoutAttribute, matMulSums } from './linear.ts'
 import { movement } from './movement.ts'
 import { normalize } from './normalize.ts'
 import { pooling } from './pooling.ts'
@@ -64,24 +64,40 @@ function shapeBy(op: Op, x: Infer, operands: readonly number[], attributes: Attr
   return t?.kind === 'tensor' ? t.shape : null
 }
 
+const scale = (v: number): Tensor => tensorOf('float32', [], [v])
+const zero = (v: number): Tensor => tensorOf('uint8', [], [v])
+const bytes = (shape: readonly number[]): Tensor => counting('uint8', shape, 100)
+
 const binary = (what: string, op: Op): Op => ({
   doc: `${what} of quantised tensors: inputs A, scale, zero point?, B, scale, zero point?, scale and zero point? of the result`,
   inputs: [7, 8],
+  examples: () => [
+    {
+      inputs: [bytes([2, 3]), scale(0.5), zero(100), bytes([3]), scale(0.25), zero(101), scale(1), zero(90)],
+    },
+  ],
   infer: (x) => [tensorType(inputType(x, 0).dtype, shapeBy(op, x, [0, 3], {}))],
   evaluate: (inputs) =>
     quantised(apply(what, op, [real(inputs, 0), real(inputs, 3)]), inputs, 6, tensorAt(inputs, 0).dtype),
 })
 
+const same = (a: Attributes): Attributes => a
+
 function unary(
   what: string,
   op: Op,
   attributes: Op['attributes'] = {},
-  given: (a: Attributes) => Attributes = (a) => a,
+  given: (a: Attributes) => Attributes = same,
+  shape: readonly number[] = [2, 3],
+  example: Attributes = {},
 ): Op {
   return {
     doc: `${what} of a quantised tensor: inputs x, scale, zero point?, scale and zero point? of the result`,
     inputs: [4, 5],
     attributes,
+    examples: () => [
+      { inputs: [bytes(shape), scale(0.5), zero(100), scale(0.1), zero(10)], attributes: example },
+    ],
     infer: (x) => [
       tensorType(
         inputType(x, 0).dtype,
@@ -107,13 +123,41 @@ export const qlinear = {
   qlinearSigmoid: unary('Sigmoid', elementwise.sigmoid),
   qlinearLeakyRelu: unary('LeakyRelu', elementwise.leakyRelu, elementwise.leakyRelu.attributes),
   qlinearSoftmax: unary('Softmax', normalize.softmax, normalize.softmax.attributes),
-  qlinearAveragePool1d: unary('AveragePool', pooling.averagePool1d, pooling.averagePool1d.attributes),
-  qlinearAveragePool2d: unary('AveragePool', pooling.averagePool2d, pooling.averagePool2d.attributes),
-  qlinearAveragePool3d: unary('AveragePool', pooling.averagePool3d, pooling.averagePool3d.attributes),
+  qlinearAveragePool1d: unary(
+    'AveragePool',
+    pooling.averagePool1d,
+    pooling.averagePool1d.attributes,
+    same,
+    [1, 1, 3],
+    {
+      kernel: [2],
+    },
+  ),
+  qlinearAveragePool2d: unary(
+    'AveragePool',
+    pooling.averagePool2d,
+    pooling.averagePool2d.attributes,
+    same,
+    [1, 1, 3, 3],
+    {
+      kernel: [2, 2],
+    },
+  ),
+  qlinearAveragePool3d: unary(
+    'AveragePool',
+    pooling.averagePool3d,
+    pooling.averagePool3d.attributes,
+    same,
+    [1, 1, 3, 3, 3],
+    {
+      kernel: [2, 2, 2],
+    },
+  ),
   qlinearGlobalAveragePool: {
     doc: 'Mean over all pixels of a quantised tensor: inputs x, scale, zero point, scale and zero point of the result',
     inputs: [4, 5],
     attributes: { layout: layoutAttribute },
+    examples: () => [{ inputs: [bytes([1, 2, 2, 2]), scale(0.5), zero(100), scale(0.1), zero(10)] }],
     infer(x) {
       const t = inputType(x, 0)
       const axes = new Set(t.shape ? spatialAxes(t.shape.length, x.attributes.layout as string) : [])
@@ -130,6 +174,21 @@ export const qlinear = {
     doc: 'Quantised tensors one after the other along axis: inputs scale and zero point of the result, then x, scale, zero point of each',
     inputs: [5, Infinity],
     attributes: { axis: { kind: 'number' } },
+    examples: () => [
+      {
+        inputs: [
+          scale(1),
+          zero(50),
+          bytes([1, 2]),
+          scale(0.5),
+          zero(100),
+          bytes([1, 1]),
+          scale(2),
+          zero(101),
+        ],
+        attributes: { axis: 1 },
+      },
+    ],
     infer(x) {
       const operands = x.inputs.flatMap((_, i) => (i >= 2 && i % 3 === 2 ? [i] : []))
       return [tensorType(inputType(x, 1).dtype, shapeBy(movement.concat, x, operands, x.attributes))]
@@ -152,6 +211,21 @@ export const qlinear = {
       transposeA: { kind: 'boolean', default: false },
       transposeB: { kind: 'boolean', default: false },
     },
+    examples: () => [
+      {
+        inputs: [
+          bytes([2, 3]),
+          scale(0.5),
+          zero(100),
+          bytes([3, 2]),
+          scale(0.25),
+          zero(103),
+          tensorOf('int32', [2], [5, -6]),
+          scale(0.5),
+          zero(100),
+        ],
+      },
+    ],
     infer(x) {
       const out = x.inputs[8]
       const dtype = x.inputs[7] == null ? 'float32' : out?.kind === 'tensor' ? out.dtype : 'uint8'

@@ -11,6 +11,7 @@ import { aroundAxis, optionalTensor, outputType, tensorAt } from './elements.ts'
 import {
   convShape,
   convSums,
+  counting,
   layoutAttribute,
   matMulShape,
   matMulSums,
@@ -124,6 +125,15 @@ const integerConv = (rank: number): Op => ({
   doc: `Exact integer convolution over ${rank} spatial dimension${rank > 1 ? 's' : ''}: inputs x, filter, zero point of x?, of the filter? (one, or one a filter); gives int32`,
   inputs: [2, 4],
   attributes: { ...windowAttributes(rank), groups: { kind: 'number', default: 1 }, layout: layoutAttribute },
+  examples: () => [
+    {
+      inputs: [
+        counting('uint8', [1, 2, ...new Array<number>(rank).fill(3)], 0),
+        counting('int8', [2, 2, ...new Array<number>(rank).fill(2)]),
+        tensorOf('uint8', [], [2]),
+      ],
+    },
+  ],
   infer: (x) => [tensorType('int32', convShape(x, rank))],
   evaluate(inputs, x) {
     const { shape } = outputType(x)
@@ -147,6 +157,21 @@ const qlinearConv = (rank: number): Op => ({
   doc: `Quantised convolution over ${rank} spatial dimension${rank > 1 ? 's' : ''}: inputs x, its scale and zero point, filter, its scale(s) and zero point(s), scale and zero point of the result, int32 bias?`,
   inputs: [8, 9],
   attributes: { ...windowAttributes(rank), groups: { kind: 'number', default: 1 }, layout: layoutAttribute },
+  examples: () => [
+    {
+      inputs: [
+        counting('uint8', [1, 2, ...new Array<number>(rank).fill(3)], 0),
+        tensorOf('float32', [], [0.5]),
+        tensorOf('uint8', [], [2]),
+        counting('int8', [2, 2, ...new Array<number>(rank).fill(2)]),
+        tensorOf('float32', [2], [0.25, 1]),
+        tensorOf('int8', [2], [0, 0]),
+        tensorOf('float32', [], [2]),
+        tensorOf('uint8', [], [100]),
+        tensorOf('int32', [2], [3, -4]),
+      ],
+    },
+  ],
   infer: (x) => [
     tensorType(inputType(x, 7).dtype, convShape({ ...x, inputs: [x.inputs[0]!, x.inputs[3]!] }, rank)),
   ],
@@ -263,6 +288,17 @@ export const quantized = {
   matMulInteger: {
     doc: 'Exact integer matrix product: inputs A, B, zero point of A? (one, or one a row), of B? (one, or one a column); gives int32',
     inputs: [2, 4],
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('uint8', [1, 2], [11, 7]),
+          tensorOf('uint8', [2, 1], [1, 4]),
+          tensorOf('uint8', [1], [12]),
+          tensorOf('uint8', [1], [0]),
+        ],
+        outputs: [tensorOf('int32', [1, 1], [-21])],
+      },
+    ],
     infer: (x) => [tensorType('int32', matMulShape(inputType(x, 0).shape, inputType(x, 1).shape))],
     evaluate: (inputs) => [
       matMulSums(
@@ -280,6 +316,21 @@ export const quantized = {
   qlinearMatMul: {
     doc: 'Quantised matrix product: inputs A, its scale and zero point, B, its scale(s) and zero point(s), scale and zero point of the result',
     inputs: [8, 8],
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('uint8', [1, 2], [3, 5]),
+          tensorOf('float32', [], [0.5]),
+          tensorOf('uint8', [], [1]),
+          tensorOf('uint8', [2, 1], [2, 4]),
+          tensorOf('float32', [], [2]),
+          tensorOf('uint8', [], [0]),
+          tensorOf('float32', [], [4]),
+          tensorOf('uint8', [], [10]),
+        ],
+        outputs: [tensorOf('uint8', [1, 1], [15])],
+      },
+    ],
     infer: (x) => [
       tensorType(inputType(x, 7).dtype, matMulShape(inputType(x, 0).shape, inputType(x, 3).shape)),
     ],

@@ -3,7 +3,7 @@
 import { type DType, dtypes, store } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
 import { type Rng, rng } from '../../core/rng.ts'
-import { at, numbers, zeros } from '../../core/tensor.ts'
+import { at, numbers, tensorOf, zeros } from '../../core/tensor.ts'
 import { type AttributeSpec, inputType, numberOf, numbersOf, type Op, stringOf } from '../op.ts'
 import { type Attributes, tensorType } from '../types.ts'
 import { optionalTensor, outputType, tensorAt } from './elements.ts'
@@ -40,6 +40,7 @@ function drawn(
     doc: `${doc}, of a shape`,
     inputs: [0, 0],
     attributes: { ...shapeAttributes, ...attributes },
+    examples: () => [{ inputs: [], attributes: { shape: [2, 3] } }],
     infer: (x) => [tensorType(stringOf(x.attributes, 'dtype') as DType, numbersOf(x.attributes, 'shape'))],
     evaluate: (_inputs, x) => fill(x.attributes, outputType(x), draw),
   }
@@ -54,6 +55,7 @@ function drawnLike(
     doc: `${doc}, of the shape of the input`,
     inputs: [1, 1],
     attributes: { dtype: dtypeAttribute, ...attributes },
+    examples: () => [{ inputs: [tensorOf('float32', [2], [0, 0])] }],
     infer(x) {
       const t = inputType(x, 0)
       return [tensorType((x.attributes.dtype as DType | undefined) ?? t.dtype, t.shape)]
@@ -82,6 +84,12 @@ export const random = {
     doc: '1 with the probability that the input says, else 0',
     inputs: [1, 1],
     attributes: { dtype: dtypeAttribute, seed },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2], [0, 1])],
+        outputs: [tensorOf('float32', [2], [0, 1])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       return [tensorType((x.attributes.dtype as DType | undefined) ?? t.dtype, t.shape)]
@@ -103,6 +111,13 @@ export const random = {
       dtype: { kind: 'string', oneOf: ['int32', 'int64'], default: 'int32' },
       seed,
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 2], [0, -1000])],
+        attributes: { samples: 3 },
+        outputs: [tensorOf('int32', [1, 3], [0, 0, 0])],
+      },
+    ],
     infer: (x) => [
       tensorType(stringOf(x.attributes, 'dtype') as DType, [
         inputType(x, 0).shape?.[0] ?? null,
@@ -143,6 +158,12 @@ export const random = {
     inputs: [1, 3],
     outputs: [1, 2],
     attributes: { seed },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+        outputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+      },
+    ],
     infer: (x) => [inputType(x, 0), tensorType('bool', inputType(x, 0).shape)],
     evaluate(inputs, x) {
       const t = tensorAt(inputs, 0)

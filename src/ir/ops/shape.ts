@@ -137,6 +137,12 @@ export const shape = {
   identity: {
     doc: 'The input itself (a tensor, a sequence or an optional)',
     inputs: [1, 1],
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+        outputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+      },
+    ],
     infer: (x) => [x.inputs[0] ?? inputType(x, 0)],
     evaluate: (inputs) => [inputs[0] ?? null],
   },
@@ -158,6 +164,13 @@ export const shape = {
     doc: 'The same bits seen as another type of the same width',
     inputs: [1, 1],
     attributes: { to: { kind: 'string', oneOf: dtypes } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2], [1, -2])],
+        attributes: { to: 'int32' },
+        outputs: [tensorOf('int32', [2], [0x3f800000, -0x40000000])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const to = stringOf(x.attributes, 'to') as DType
@@ -175,6 +188,12 @@ export const shape = {
     doc: 'The shape of the input from dimension start to end, as int64',
     inputs: [1, 1],
     attributes: { start: { kind: 'number', default: 0 }, end: { kind: 'number', default: null } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+        outputs: [tensorOf('int64', [2], [2, 3])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (!t.shape) return [tensorType('int64', [null])]
@@ -188,6 +207,12 @@ export const shape = {
   size: {
     doc: 'The number of elements, as an int64 scalar',
     inputs: [1, 1],
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2, 3], [1, -2, 3, 4, 5, -6])],
+        outputs: [tensorOf('int64', [], [6])],
+      },
+    ],
     infer: (x) => [tensorType('int64', inputType(x, 0) && [])],
     evaluate: (inputs) => [tensorOf('int64', [], [sizeOf(tensorAt(inputs, 0).shape)])],
   },
@@ -216,6 +241,13 @@ export const shape = {
     doc: 'A matrix: the dimensions before axis make the rows, the rest the columns',
     inputs: [1, 1],
     attributes: { axis: { kind: 'number', default: 1 } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 2, 3], [1, 2, 3, 4, 5, 6])],
+        attributes: { axis: 2 },
+        outputs: [tensorOf('float32', [2, 3], [1, 2, 3, 4, 5, 6])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (!t.shape) return [withShape(t, [null, null])]
@@ -235,6 +267,13 @@ export const shape = {
     doc: 'Drops dimensions of extent 1: those of axes, or all',
     inputs: [1, 1],
     attributes: { axes: { kind: 'numbers', default: null } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 2, 1], [1, 2])],
+        attributes: { axes: [0] },
+        outputs: [tensorOf('float32', [2, 1], [1, 2])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (!t.shape) return [t]
@@ -267,6 +306,13 @@ export const shape = {
     doc: 'Inserts dimensions of extent 1 at axes, which count in the output',
     inputs: [1, 1],
     attributes: { axes: { kind: 'numbers' } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [2], [1, 2])],
+        attributes: { axes: [0, -1] },
+        outputs: [tensorOf('float32', [1, 2, 1], [1, 2])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (!t.shape) return [t]

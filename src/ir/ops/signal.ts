@@ -6,6 +6,14 @@ import { axisOf, booleanOf, inputType, type Op, stringOf } from '../op.ts'
 import { type Dim, tensorType } from '../types.ts'
 import { constantIntegers, optionalTensor, outputType, tensorAt } from './elements.ts'
 
+/** cos(2πi/n), exact at quarter turns: sin is the same a quarter turn later. */
+function cosine(i: number, n: number): number {
+  const quarters = (4 * i) / n
+  return Number.isInteger(quarters)
+    ? [1, 0, -1, 0][((quarters % 4) + 4) % 4]!
+    : Math.cos((2 * Math.PI * i) / n)
+}
+
 /** X[k] = Σ x[n] exp(∓2πi kn/N) of N samples, the first `bins` of it. */
 function transform(
   re: Float64Array,
@@ -14,8 +22,8 @@ function transform(
   inverse: boolean,
 ): [Float64Array, Float64Array] {
   const n = re.length
-  const cos = Float64Array.from({ length: n }, (_, i) => Math.cos((2 * Math.PI * i) / n))
-  const sin = Float64Array.from({ length: n }, (_, i) => Math.sin((2 * Math.PI * i) / n) * (inverse ? 1 : -1))
+  const cos = Float64Array.from({ length: n }, (_, i) => cosine(i, n))
+  const sin = Float64Array.from({ length: n }, (_, i) => cosine(i - n / 4, n) * (inverse ? 1 : -1))
   const [outRe, outIm] = [new Float64Array(bins), new Float64Array(bins)]
   for (let k = 0; k < bins; k++) {
     let [a, b] = [0, 0]
@@ -45,6 +53,12 @@ export const signal = {
       inverse: { kind: 'boolean', default: false },
       onesided: { kind: 'boolean', default: false },
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 2, 1], [1, 2])],
+        outputs: [tensorOf('float32', [1, 2, 2], [3, 0, -1, 0])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       if (!t.shape) return [t]
@@ -107,6 +121,17 @@ export const signal = {
     doc: 'Short-time Fourier transform: inputs signal [N, length, 1 or 2], step, window?, frame length?; gives [N, frames, bins, 2]',
     inputs: [2, 4],
     attributes: { onesided: { kind: 'boolean', default: true } },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [1, 4, 1], [1, 2, 3, 4]),
+          tensorOf('int64', [], [2]),
+          null,
+          tensorOf('int64', [], [2]),
+        ],
+        outputs: [tensorOf('float32', [1, 2, 2, 2], [3, 0, -1, 0, 7, 0, -1, 0])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const step = constantIntegers(x, 1)?.[0]
@@ -184,6 +209,17 @@ export const signal = {
     doc: 'Triangular mel filters [spectrogram bins, mel bins]: inputs mel bins, DFT length, sample rate, lowest and highest frequency in Hz',
     inputs: [5, 5],
     attributes: { dtype: dtypeAttribute },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('int64', [], [2]),
+          tensorOf('int64', [], [16]),
+          tensorOf('int64', [], [8000]),
+          tensorOf('float32', [], [0]),
+          tensorOf('float32', [], [4000]),
+        ],
+      },
+    ],
     infer(x) {
       const [mel, length] = [constantIntegers(x, 0)?.[0], constantIntegers(x, 1)?.[0]]
       return [

@@ -40,6 +40,13 @@ export const text = {
       caseSensitive: { kind: 'boolean', default: false },
       stopwords: { kind: 'strings', default: [] },
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('string', [2], ['Mon', 'Tue'])],
+        attributes: { change: 'upper', stopwords: ['tue'] },
+        outputs: [tensorOf('string', [1], ['MON'])],
+      },
+    ],
     infer(x) {
       const rank = inputType(x, 0).shape?.length
       return [tensorType('string', rank === 2 ? [1, null] : rank === 1 ? [null] : null)]
@@ -60,6 +67,12 @@ export const text = {
   stringConcat: {
     doc: 'Strings joined pairwise, with broadcasting',
     inputs: [2, 2],
+    examples: () => [
+      {
+        inputs: [tensorOf('string', [2], ['a', 'b']), tensorOf('string', [], ['c'])],
+        outputs: [tensorOf('string', [2], ['ac', 'bc'])],
+      },
+    ],
     infer: (x) => [tensorType('string', broadcastShapes(inputType(x, 0).shape, inputType(x, 1).shape))],
     evaluate(inputs, x) {
       const { shape } = outputType(x)
@@ -81,6 +94,12 @@ export const text = {
     inputs: [1, 1],
     outputs: [2, 2],
     attributes: { delimiter: { kind: 'string', default: '' }, most: { kind: 'number', default: null } },
+    examples: () => [
+      {
+        inputs: [tensorOf('string', [2], ['a b', 'c'])],
+        outputs: [tensorOf('string', [2, 2], ['a', 'b', 'c', '']), tensorOf('int64', [2], [2, 1])],
+      },
+    ],
     infer(x) {
       const shape = inputType(x, 0).shape
       return [tensorType('string', shape && [...shape, null]), tensorType('int64', shape)]
@@ -122,6 +141,21 @@ export const text = {
       poolIntegers: { kind: 'numbers', default: null },
       weights: { kind: 'numbers', default: null },
     },
+    examples: () => [
+      {
+        inputs: [tensorOf('int32', [4], [2, 3, 2, 3])],
+        attributes: {
+          mode: 'TF',
+          minLength: 1,
+          maxLength: 2,
+          maxSkip: 0,
+          ngramCounts: [0, 1],
+          ngramIndexes: [0, 1],
+          poolIntegers: [3, 2, 3],
+        },
+        outputs: [tensorOf('float32', [2], [2, 2])],
+      },
+    ],
     infer(x) {
       const shape = inputType(x, 0).shape
       const columns = numbersOf(x.attributes, 'ngramIndexes').reduce((m, v) => Math.max(m, v + 1), 0)

@@ -43,6 +43,17 @@ export const vision = {
     doc: 'Boxes that no better box of their class overlaps: inputs boxes [B, N, 4], scores [B, C, N], most a class?, overlap threshold?, score threshold?; gives [count, (batch, class, box)]',
     inputs: [2, 5],
     attributes: { format: { kind: 'string', oneOf: ['corners', 'centre'], default: 'corners' } },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [1, 2, 4], [0, 0, 1, 1, 0, 0, 1, 0.9]),
+          tensorOf('float32', [1, 1, 2], [0.5, 0.9]),
+          tensorOf('int64', [], [2]),
+          tensorOf('float32', [], [0.5]),
+        ],
+        outputs: [tensorOf('int64', [1, 3], [0, 0, 1])],
+      },
+    ],
     infer: () => [tensorType('int64', [null, 3])],
     evaluate(inputs, x) {
       const [boxes, scores] = [tensorAt(inputs, 0), tensorAt(inputs, 1)]
@@ -90,6 +101,16 @@ export const vision = {
       scale: { kind: 'number', default: 1 },
       halfPixel: { kind: 'boolean', default: true },
     },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [1, 4, 2, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
+          tensorOf('float32', [1, 4], [0, 0, 1, 1]),
+          tensorOf('int64', [1], [0]),
+        ],
+        attributes: { height: 1, width: 2 },
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const regions = inputType(x, 1).shape?.[0] ?? null
@@ -160,6 +181,15 @@ export const vision = {
       padding: { kind: 'string', oneOf: ['zeros', 'border', 'reflection'], default: 'zeros' },
       alignCorners: { kind: 'boolean', default: false },
     },
+    examples: () => [
+      {
+        inputs: [
+          tensorOf('float32', [1, 1, 2, 2], [1, 2, 3, 4]),
+          tensorOf('float32', [1, 1, 2, 2], [0, 0, -1, -1]),
+        ],
+        outputs: [tensorOf('float32', [1, 1, 1, 2], [2.5, 0.25])],
+      },
+    ],
     infer(x) {
       const [t, grid] = [inputType(x, 0), inputType(x, 1)]
       if (!t.shape || !grid.shape) return [tensorType(t.dtype, null)]
@@ -233,6 +263,12 @@ export const vision = {
     doc: 'The grid that an affine map [N, rank, rank + 1] makes of an image of a size (int64: N, C, spatial…), for gridSample',
     inputs: [2, 2],
     attributes: { alignCorners: { kind: 'boolean', default: false } },
+    examples: () => [
+      {
+        inputs: [tensorOf('float32', [1, 2, 3], [1, 0, 0, 0, 1, 0]), tensorOf('int64', [4], [1, 1, 2, 2])],
+        outputs: [tensorOf('float32', [1, 2, 2, 2], [-0.5, -0.5, 0.5, -0.5, -0.5, 0.5, 0.5, 0.5])],
+      },
+    ],
     infer(x) {
       const t = inputType(x, 0)
       const size = constantIntegers(x, 1)

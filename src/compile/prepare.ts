@@ -12,6 +12,7 @@ import { integerProductDecompositions } from '../rewrite/decompose/integer-produ
 import { lossDecompositions } from '../rewrite/decompose/loss.ts'
 import { normalizeDecompositions } from '../rewrite/decompose/normalize.ts'
 import { productDecompositions } from '../rewrite/decompose/products.ts'
+import { qlinearDecompositions } from '../rewrite/decompose/qlinear.ts'
 import { quantizeDecompositions } from '../rewrite/decompose/quantize.ts'
 import { recurrentDecompositions } from '../rewrite/decompose/recurrent.ts'
 import { tfliteDecompositions } from '../rewrite/decompose/tflite.ts'
@@ -25,6 +26,7 @@ const table = {
   ...normalizeDecompositions,
   ...productDecompositions,
   ...quantizeDecompositions,
+  ...qlinearDecompositions,
   ...tfliteDecompositions,
   ...integerProductDecompositions,
 }

@@ -1,10 +1,11 @@
 // Which lowering each operator has. Typed by the operator table: an operator without a row doesn't compile.
 
+import type { elementwise as formulas } from '../../ir/ops/elementwise.ts'
 import type { OpName } from '../../ir/ops/index.ts'
 import { isElementwise } from '../fuse.ts'
 import { elementwise } from './elementwise.ts'
 import { conv, matMul } from './linear.ts'
-import type { Gap, Lower } from './lowering.ts'
+import { type Gap, gap, type Lower } from './lowering.ts'
 import {
   concat,
   depthToSpace,
@@ -27,6 +28,7 @@ import { resize } from './resize.ts'
 import {
   argMax,
   argMin,
+  bitCast,
   constantOfShape,
   cumSum,
   eyeLike,
@@ -40,7 +42,21 @@ import {
 } from './search.ts'
 import { averagePool, lpPool, maxPool } from './window.ts'
 
-const rows: Partial<Record<OpName, Lower | Gap>> = {
+/** Operators that become simpler ones first (src/rewrite/decompose). */
+const decomposed = 'decomposed'
+const shapeGap = gap('a shape that is open')
+const contentGap = gap('the size of the result depends on the content')
+const controlGap = gap('control flow: its bodies run on the reference')
+const seqGap = gap('sequences and optionals have no place in a buffer')
+const strGap = gap('text')
+const randGap = gap('random numbers')
+const sigGap = gap('spectra are not compiled yet')
+const visGap = gap('sampling at computed places is not compiled yet')
+const detGap = gap('not compiled yet')
+
+const rows: Readonly<
+  Record<Exclude<OpName, keyof typeof formulas | 'cast'>, Lower | Gap | typeof decomposed>
+> = {
   matMul,
   conv1d: conv,
   conv2d: conv,
@@ -94,9 +110,130 @@ const rows: Partial<Record<OpName, Lower | Gap>> = {
   trilu,
   range,
   constantOfShape,
+  bitCast,
+  // Known before compiling: shapes are static.
+  shape: shapeGap,
+  size: shapeGap,
+  reduceLogSumExp: decomposed,
+  softmax: decomposed,
+  logSoftmax: decomposed,
+  hardmax: decomposed,
+  lpNorm: decomposed,
+  batchNorm: decomposed,
+  instanceNorm: decomposed,
+  groupNorm: decomposed,
+  layerNorm: decomposed,
+  rmsNorm: decomposed,
+  lrn: decomposed,
+  convTranspose1d: decomposed,
+  convTranspose2d: decomposed,
+  convTranspose3d: decomposed,
+  gemm: decomposed,
+  einsum: decomposed,
+  rnn: decomposed,
+  gru: decomposed,
+  lstm: decomposed,
+  quantizeLinear: decomposed,
+  dequantizeLinear: decomposed,
+  dynamicQuantizeLinear: decomposed,
+  matMulInteger: decomposed,
+  convInteger1d: decomposed,
+  convInteger2d: decomposed,
+  convInteger3d: decomposed,
+  qlinearMatMul: decomposed,
+  qlinearConv1d: decomposed,
+  qlinearConv2d: decomposed,
+  qlinearConv3d: decomposed,
+  negativeLogLikelihood: decomposed,
+  softmaxCrossEntropy: decomposed,
+  dropout: decomposed,
+  tfliteConv2d: decomposed,
+  tfliteTransposeConv2d: decomposed,
+  tfliteFullyConnected: decomposed,
+  tfliteBatchMatMul: decomposed,
+  tfliteHybridConv2d: decomposed,
+  tfliteHybridFullyConnected: decomposed,
+  tfliteAdd: decomposed,
+  tfliteSub: decomposed,
+  tfliteMul: decomposed,
+  tfliteSquaredDifference: decomposed,
+  tflitePrelu: decomposed,
+  tfliteCompare: decomposed,
+  tfliteRequantize: decomposed,
+  tfliteRescale: decomposed,
+  tfliteRelu: decomposed,
+  tfliteLeakyRelu: decomposed,
+  tfliteAbs: decomposed,
+  tfliteLogistic: decomposed,
+  tfliteTanh: decomposed,
+  tfliteExp: decomposed,
+  tfliteLog: decomposed,
+  tfliteElu: decomposed,
+  tfliteGelu: decomposed,
+  tfliteRsqrt: decomposed,
+  tfliteSqrt: decomposed,
+  tfliteHardSwish: decomposed,
+  tfliteAveragePool2d: decomposed,
+  tfliteMean: decomposed,
+  tfliteSum: decomposed,
+  tfliteSoftmax: decomposed,
+  tfliteL2Normalization: decomposed,
+  tfliteResizeBilinear: decomposed,
+  tfliteQuantize: decomposed,
+  tfliteDequantize: decomposed,
+  qlinearAdd: decomposed,
+  qlinearMul: decomposed,
+  qlinearSigmoid: decomposed,
+  qlinearLeakyRelu: decomposed,
+  qlinearSoftmax: decomposed,
+  qlinearAveragePool1d: decomposed,
+  qlinearAveragePool2d: decomposed,
+  qlinearAveragePool3d: decomposed,
+  qlinearGlobalAveragePool: decomposed,
+  qlinearConcat: decomposed,
+  qgemm: decomposed,
+  nonZero: contentGap,
+  compress: contentGap,
+  unique: contentGap,
+  nonMaxSuppression: contentGap,
+  if: controlGap,
+  loop: controlGap,
+  scan: controlGap,
+  sequenceMap: controlGap,
+  sequenceConstruct: seqGap,
+  sequenceEmpty: seqGap,
+  sequenceAt: seqGap,
+  sequenceInsert: seqGap,
+  sequenceErase: seqGap,
+  sequenceLength: seqGap,
+  splitToSequence: seqGap,
+  concatFromSequence: seqGap,
+  optional: seqGap,
+  optionalGetElement: seqGap,
+  optionalHasElement: seqGap,
+  stringNormalizer: strGap,
+  stringConcat: strGap,
+  stringSplit: strGap,
+  tfIdfVectorizer: strGap,
+  randomNormal: randGap,
+  randomNormalLike: randGap,
+  randomUniform: randGap,
+  randomUniformLike: randGap,
+  bernoulli: randGap,
+  multinomial: randGap,
+  dft: sigGap,
+  stft: sigGap,
+  window: sigGap,
+  melWeightMatrix: sigGap,
+  roiAlign: visGap,
+  gridSample: visGap,
+  affineGrid: visGap,
+  det: detGap,
+  maxUnpool: detGap,
 }
 
 export function loweringOf(op: string): Lower | Gap | undefined {
   if (isElementwise(op)) return elementwise
-  return rows[op as OpName]
+  const row = Object.hasOwn(rows, op) ? rows[op as keyof typeof rows] : undefined
+  return row === decomposed ? undefined : row
 }

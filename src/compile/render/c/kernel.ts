@@ -478,7 +478,8 @@ export class KernelWriter {
 
   /** a·b + c, rounded once only where the machine does so in one instruction: elsewhere the C library's fma takes hundreds. */
   private product(t: ComputeType): string {
-    const [type, suffix, fast] = t === 'float32' ? ['float', 'f', 'FP_FAST_FMAF'] : ['double', '', 'FP_FAST_FMA']
+    const [type, suffix, fast] =
+      t === 'float32' ? ['float', 'f', 'FP_FAST_FMAF'] : ['double', '', 'FP_FAST_FMA']
     return this.prelude.add(
       `fma_${type}`,
       `static inline ${type} fma_${type}(${type} a, ${type} b, ${type} c) {\n#ifdef ${fast}\n  return fma${suffix}(a, b, c);\n#else\n  return a * b + c;\n#endif\n}`,
@@ -612,7 +613,8 @@ function instructions(fn: ScalarFn, t: LoopType, type: string): { when: string; 
       : fn === 'sqrt' || neonRounding[fn]
         ? `${neonRounding[fn] ?? 'vsqrtq_f32'}(${on(['a'], 'float32x4_t')})`
         : undefined
-  if (t.lanes === 4 && neon) forms.push({ when: 'defined(__ARM_NEON) && defined(__aarch64__)', value: `(${type})${neon}` })
+  if (t.lanes === 4 && neon)
+    forms.push({ when: 'defined(__ARM_NEON) && defined(__aarch64__)', value: `(${type})${neon}` })
   return forms
 }
 

@@ -19,7 +19,6 @@ const integerResult = (x: Operation, id: ValueId, output = 0): void => {
   const to = x.output(output).dtype!
   if (to === 'int64') x.is(id, output)
   else x.resultAt(output, 'cast', [id], { to })
-}), output)
 }
 
 /** Ends that mean "to the end" and "to before the start". */

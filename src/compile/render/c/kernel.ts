@@ -273,6 +273,7 @@ export class KernelWriter {
         const t = this.type(e)
         const inner = this.type(e.arg)
         const type = this.prelude.value(t)
+        if (t.lanes === 1) return this.expr(e.arg)
         if (inner.lanes > 1) {
           const lanes = Array.from({ length: t.lanes }, (_, i) => i % inner.lanes)
           return `__builtin_shufflevector(${this.expr(e.arg)}, ${this.expr(e.arg)}, ${lanes.join(', ')})`

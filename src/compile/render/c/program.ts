@@ -48,14 +48,20 @@ export function renderC(program: Program, options: COptions): CFiles {
   return { source: [head, ...kernels.map((k) => k.text), tail].join('\n'), ...files }
 }
 
-/** The same in files that are compiled side by side: `main` holds all but the kernels, which lie in `units`. */
+/** The same in files that are compiled side by side: `main` holds all that isn't in `units`. */
 export type CUnits = Omit<CFiles, 'source'> & { readonly main: string; readonly units: readonly string[] }
 
-/** Renders a program as `main` and at most `count` units of about the same length. */
+/** Characters of C that are worth a file of their own. */
+const unitLength = 50_000
+
+/** Renders a program as `main` and at most `count` units of about the same length; none where it is small. */
 export function renderUnits(program: Program, options: COptions, count: number): CUnits {
   const { head, kernels, tail, ...files } = renderParts(program, options)
+  const total = kernels.reduce((n, k) => n + k.text.length, 0)
+  const most = Math.min(count, Math.floor(total / unitLength))
+  if (most < 2) return { ...files, main: [head, ...kernels.map((k) => k.text), tail].join('\n'), units: [] }
   const shared = `#define STRATA_KERNEL __attribute__((noinline, visibility("hidden"))) void\n${head}`
-  const units = Array.from({ length: Math.max(1, count) }, () => ({ length: 0, kernels: [] as string[] }))
+  const units = Array.from({ length: most }, () => ({ length: 0, kernels: [] as string[] }))
   // Longest first, each to the shortest unit.
   for (const k of [...kernels].sort((a, b) => b.text.length - a.text.length)) {
     const unit = units.reduce((a, b) => (b.length < a.length ? b : a))
@@ -65,7 +71,7 @@ export function renderUnits(program: Program, options: COptions, count: number):
   return {
     ...files,
     main: `${shared}\n${kernels.map((k) => `${k.prototype};`).join('\n')}\n${tail}`,
-    units: units.filter((u) => u.length > 0).map((u) => `${shared}\n${u.kernels.join('\n')}`),
+    units: units.map((u) => `${shared}\n${u.kernels.join('\n')}`),
   }
 }
 

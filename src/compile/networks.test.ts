@@ -1,0 +1,136 @@
+import { afterAll, expect, test } from 'vitest'
+import { rng } from '../core/rng.ts'
+import { type Tensor, tensorOf } from '../core/tensor.ts'
+import { evaluate } from '../ir/evaluate.ts'
+import { GraphBuilder } from '../ir/graph.ts'
+import type { Graph } from '../ir/types.ts'
+import { wasm } from '../targets/wasm.ts'
+import { checkLoops } from './bounds.ts'
+import { compile } from './compile.ts'
+import { interpret } from './interpret.ts'
+import { planMemory } from './plan.ts'
+import { prepare } from './prepare.ts'
+import { type ConvAlgorithm, defaultSchedule, engines } from './schedule.ts'
+
+const random = rng(11)
+const normal = (shape: readonly number[]): Tensor =>
+  tensorOf(
+    'float32',
+    shape,
+    Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.normal()),
+  )
+const float = (shape: readonly number[]) => ({ kind: 'tensor', dtype: 'float32', shape }) as const
+
+/** Strided, grouped, depthwise and pointwise convolutions, a residual sum, pooling, concatenation and a classifier. */
+function smallNetwork(layout: 'channelsFirst' | 'channelsLast'): { graph: Graph; inputs: Tensor[] } {
+  const b = new GraphBuilder('small')
+  const last = layout === 'channelsLast'
+  const shape = last ? [2, 13, 11, 3] : [2, 3, 13, 11]
+  const x = b.input('x', float(shape))
+  const conv = (v: number, o: number, i: number, k: number, attributes = {}): number =>
+    b.node('conv2d', [v, b.constant(normal([o, i, k, k])), b.constant(normal([o]))], {
+      layout,
+      ...attributes,
+    })
+  const pads = [1, 1, 1, 1]
+  const first = b.node('relu', [conv(x, 10, 3, 3, { pads, strides: [2, 2] })])
+  const depthwise = b.node('clamp', [conv(first, 10, 1, 3, { pads, groups: 10 })], { low: 0, high: 6 })
+  const sum = b.node('add', [conv(depthwise, 10, 10, 1), first])
+  const grouped = b.node('sigmoid', [conv(sum, 12, 5, 3, { pads, groups: 2 })])
+  const pooled = b.node('maxPool2d', [sum], { kernel: [3, 3], strides: [1, 1], pads, layout })
+  const joined = b.node('concat', [grouped, pooled], { axis: last ? 3 : 1 })
+  const axes = b.constant(tensorOf('int64', [2], last ? [1n, 2n] : [2n, 3n]))
+  const mean = b.node('reduceMean', [joined, axes], { keepDims: false })
+  b.output(b.node('softmax', [b.node('matMul', [mean, b.constant(normal([22, 5]))])]))
+  b.output(depthwise)
+  return { graph: b.finish(), inputs: [normal(shape)] }
+}
+
+const worst = (got: ArrayLike<number | bigint | string>, want: Tensor): number => {
+  const top = Math.max(...Array.from(want.data as Float32Array, Math.abs))
+  return Math.max(...Array.from(want.data as Float32Array, (w, i) => Math.abs(w - Number(got[i])))) / top
+}
+
+const teams: (() => Promise<void>)[] = []
+afterAll(async () => {
+  for (const dispose of teams) await dispose()
+})
+
+test.for([
+  ['channelsFirst', 'safe', 1],
+  ['channelsLast', 'fast', 1],
+  ['channelsFirst', 'fast', 2],
+] as const)(
+  'a small network, %s, agrees with the reference on wasm %s with %d threads',
+  async ([layout, engine, threads]) => {
+    const { graph, inputs } = smallNetwork(layout)
+    const executable = await wasm.load(await wasm.compile(graph, { engine, threads }))
+    teams.push(() => executable.dispose())
+    const want = evaluate(graph, inputs) as Tensor[]
+    for (let again = 0; again < 3; again++) {
+      const got = (await executable.run(inputs)) as Tensor[]
+      want.forEach((w, i) => {
+        expect(worst(got[i]!.data, w)).toBeLessThan(1e-5)
+      })
+    }
+  },
+)
+
+test('the same graph gives the same bytes', async () => {
+  const { graph } = smallNetwork('channelsFirst')
+  const [a, b] = await Promise.all([1, 2].map(() => wasm.compile(graph, { engine: 'safe' })))
+  expect(a!.bytes).toEqual(b!.bytes)
+})
+
+// F(2×2) and F(4×4) lose some precision to their transforms: see `amplification` in lower/winograd.ts.
+test.for([
+  ['spatialPack', 1e-6],
+  ['winograd2', 2e-6],
+  ['winograd4', 2e-5],
+] as const)('%s convolutions agree with the reference, whole tiles or not', ([algorithm, limit]) => {
+  for (const [h, w, channels, filters, layout] of [
+    [8, 8, 5, 9, 'channelsFirst'],
+    [9, 14, 8, 8, 'channelsLast'],
+  ] as const) {
+    const b = new GraphBuilder('conv')
+    const shape = layout === 'channelsFirst' ? [1, channels, h, w] : [1, h, w, channels]
+    const x = b.input('x', float(shape))
+    const conv = (v: number, o: number, i: number, pads: number[]): number =>
+      b.node('conv2d', [v, b.constant(normal([o, i, 3, 3])), b.constant(normal([o]))], { pads, layout })
+    b.output(conv(b.node('relu', [conv(x, filters, channels, [1, 1, 1, 1])]), filters, filters, [0, 1, 1, 0]))
+    const graph = b.finish()
+    const inputs = [normal(shape)]
+    const engine = engines['wasm-fast']
+    const program = compile(graph, {
+      engine,
+      schedule: (_node, x) => ({ ...defaultSchedule(x, engine), algorithm: algorithm as ConvAlgorithm }),
+    })
+    for (const k of program.kernels) expect(checkLoops(k)).toEqual([])
+    const [got] = interpret(
+      program,
+      inputs.map((t) => t.data),
+    )
+    expect(worst(got!, evaluate(graph, inputs)[0] as Tensor)).toBeLessThan(limit)
+  }
+})
+
+test('buffers that are alive together do not overlap, and others share', () => {
+  const { graph } = smallNetwork('channelsFirst')
+  const program = compile(prepare(graph), { engine: engines['wasm-safe'] })
+  const plan = planMemory(program)
+  expect(plan.temporaries).toBeLessThan(plan.unshared)
+  const life = program.buffers.map((_, i) => {
+    const steps = program.steps.flatMap((s, k) => (s.buffers.includes(i) ? [k] : []))
+    return [Math.min(...steps), Math.max(...steps)] as const
+  })
+  const kept = (i: number): boolean => program.buffers[i]!.role !== 'temp'
+  program.buffers.forEach((a, i) => {
+    program.buffers.forEach((b, j) => {
+      if (i >= j) return
+      const together = kept(i) || kept(j) || (life[i]![0] <= life[j]![1] && life[j]![0] <= life[i]![1])
+      if (!together) return
+      const [p, q] = [plan.offsets[i]!, plan.offsets[j]!]
+      expect(p + 4 * a.length <= q || q + 4 * b.length <= p).toBe(true)
+    })
+  })
+})

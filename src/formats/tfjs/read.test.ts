@@ -58,6 +58,31 @@ const records: Record[] = assets
     ]
   : []
 
+describe('models that come with the repository', () => {
+  const own = join(import.meta.dirname, '../../../test/assets/models/tfjs')
+
+  test('a graph model with loops, TensorLists and a mask gives the answers of Keras', () => {
+    const graph = read(join(own, 'lstm-graph'))
+    expect(verify(graph)).toEqual([])
+    expect(graph.nodes.filter((n) => n.op === 'loop')).toHaveLength(3)
+    const ids = npz(join(own, 'lstm-inputs.npz')).get('in0')!
+    const [got] = evaluate(graph, [ids]) as [Tensor]
+    expect(distance(got, npz(join(own, 'lstm-graph.io.npz')).get('out0')!)).toBeLessThan(1e-5)
+  })
+
+  test('a layers model of awkward layers with uint8 weights gives its own answers', () => {
+    const graph = read(join(own, 'odds-layers-u8'))
+    expect(verify(graph)).toEqual([])
+    const inputs = npz(join(own, 'odds-inputs.npz'))
+    const answers = npz(join(own, 'odds-layers-u8.io.npz'))
+    const outputs = evaluate(graph, [inputs.get('in0')!, inputs.get('in1')!]) as Tensor[]
+    expect(outputs).toHaveLength(3)
+    outputs.forEach((got, i) => {
+      expect(distance(got, answers.get(`out${i}`)!)).toBeLessThan(1e-5)
+    })
+  })
+})
+
 describe('TF.js models give their own answers', () => {
   test('the folder that STRATA_ASSETS names holds TF.js models', (c: TestContext) => {
     if (!assets) c.skip('STRATA_ASSETS is unset')

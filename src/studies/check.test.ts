@@ -92,3 +92,28 @@ test('an absent target does not fail the check', async () => {
   )
   expect([r.verdict, r.targets[0]!.verdict, r.targets[0]!.reason]).toEqual(['pass', 'absent', 'npm i away'])
 })
+
+test('another form of the same runtime that is right clears the model', async () => {
+  const r = await check(
+    model,
+    {
+      source: 'random',
+      samples: randomInputs(graph, 2, 1),
+      preprocessing: null,
+      preprocessingSays: '',
+      seed: 1,
+    },
+    {
+      subjects: [
+        { target: fake('lite', swap('tanh', 'erf')), variant: 'fast', options: {} },
+        { target: fake('lite', (g) => g), variant: 'reference', options: {} },
+      ],
+      command: '',
+      machine: {},
+      repeats: 1,
+    },
+  )
+  expect(r.targets[0]!.says).toContain(
+    'lite:reference agrees with the reference: the fault lies in this form of lite',
+  )
+})

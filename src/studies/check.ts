@@ -154,8 +154,9 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     )
     await x.executable.dispose()
   }
-  const wrong = targets.filter((t) => t.verdict === 'different' || t.verdict === 'failed')
-  const ran = targets.filter(
+  const judged = targets.map((t) => withSiblings(t, targets))
+  const wrong = judged.filter((t) => t.verdict === 'different' || t.verdict === 'failed')
+  const ran = judged.filter(
     (t) => t.verdict === 'same' || t.verdict === 'rounding' || t.verdict === 'different',
   )
   const says =
@@ -194,10 +195,24 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     },
     machine: options.machine,
     referenceMs,
-    targets,
+    targets: judged,
     graph: drawing(graph),
     histograms: inner[0] ? graph.nodes.map((n) => histogram(inner[0]!.get(n.outputs[0]!))) : [],
     report: null,
+  }
+}
+
+/** Another form of the same runtime that is right about the same model shows that the model is not to blame. */
+function withSiblings(t: TargetResult, all: readonly TargetResult[]): TargetResult {
+  if (t.verdict !== 'different') return t
+  const family = t.target.split(':')[0]
+  const right = all.filter(
+    (o) => o.target.split(':')[0] === family && (o.verdict === 'same' || o.verdict === 'rounding'),
+  )
+  if (right.length === 0) return t
+  return {
+    ...t,
+    says: `${t.says} ${right.map((o) => o.target).join(' and ')} agree${right.length > 1 ? '' : 's'} with the reference: the fault lies in this form of ${family}, not in the model.`,
   }
 }
 

@@ -7,6 +7,7 @@ import { type Datum, type Graph, isTensor, type ValueId } from '../ir/types.ts'
 import { attribute } from '../judges/attribute.ts'
 import { growthOf, type Kind, kindOfDifference, sayKind } from '../judges/explain.ts'
 import { compareAccuracy, labelTally, rightAnswers } from '../judges/labels.ts'
+import { pairLimit, pairPeaks } from '../judges/saturation.ts'
 import { valueTally } from '../judges/values.ts'
 import type { CheckData, Loaded, Subject } from './check.ts'
 import type { NodeResult, TargetResult, WorstInput } from './check-result.ts'
@@ -96,7 +97,9 @@ export async function judge(x: Judging): Promise<TargetResult> {
     version: loaded.version,
     facts: loaded.executable.facts ?? {},
     verdict,
-    says: sentence({ verdict, first, blame: blame.length, kind, fused, exposedFailure, labels }),
+    says:
+      sentence({ verdict, first, blame: blame.length, kind, fused, exposedFailure, labels }) +
+      (verdict === 'different' ? saturates(x) : ''),
     labels,
     accuracy,
     values,
@@ -109,6 +112,20 @@ export async function judge(x: Judging): Promise<TargetResult> {
     growth: growthOf(nodes, kind),
     worst: worstInputs(x, scores),
   }
+}
+
+/** Runtimes whose byte products may saturate in 16 bits, by the processor that they run on. */
+const saturating = /^onnxruntime/
+
+/** The evidence that a runtime's saturating kernels, and not the model, are to blame; empty where there is none. */
+function saturates(x: Judging): string {
+  if (!saturating.test(x.loaded.subject.target.name)) return ''
+  const values = new Map(x.inner[0])
+  for (const [i, v] of x.graph.inputs.entries()) values.set(v, x.data.samples[0]![i]!)
+  const peaks = pairPeaks(x.graph, values).filter((p) => p.peak > pairLimit)
+  const worst = peaks.sort((a, b) => b.peak - a.peak)[0]
+  if (!worst) return ''
+  return ` The runtime is at fault: sums of two byte products reach ${worst.peak} at ${worst.node} (${peaks.length} node${peaks.length > 1 ? 's' : ''} pass ${pairLimit}), which its 16-bit kernels for processors without VNNI saturate; the reference is exact.`
 }
 
 /** Every value that a node makes, as the target computes it, by making each an output. */

@@ -1,18 +1,22 @@
 // Fixing shapes: symbols get numbers, types are inferred anew, and whatever depends on constants alone becomes a constant.
 
 import { BugError, InputError } from '../core/errors.ts'
-import { sizeOf } from '../core/tensor.ts'
+import { sizeOf, type Tensor } from '../core/tensor.ts'
 import { evaluateNode } from './evaluate.ts'
-import { GraphBuilder, prune } from './graph.ts'
+import { GraphBuilder, inferNode, prune } from './graph.ts'
 import { opNamed } from './ops/index.ts'
 import {
+  type Datum,
   type Dim,
   type Graph,
   isStatic,
   isTensor,
+  type Node,
   printType,
+  type Shape,
   type Type,
   tensorType,
+  typeOf,
   type ValueId,
 } from './types.ts'
 
@@ -46,29 +50,44 @@ const unfoldable = new Set([
 export function specialize(graph: Graph, options: SpecializeOptions = {}): Graph {
   const b = new GraphBuilder(graph.name)
   const map = new Int32Array(graph.values.length).fill(-1)
-  const bind = (d: Dim): Dim =>
-    typeof d === 'string' && options.dims?.[d] !== undefined
-      ? options.dims[d]!
-      : typeof d === 'number'
-        ? d
-        : (options.open ?? d)
+  const bound = new Map(Object.entries(options.dims ?? {}))
+  const given = graph.inputs.map(
+    (v, i) => options.inputs?.[graph.values[v]!.name] ?? options.inputs?.[String(i)],
+  )
+  const shapeAt = (v: ValueId): Shape => {
+    const { type } = graph.values[v]!
+    return type.kind === 'tensor' ? type.shape : null
+  }
+  // A shape that is given binds the symbols it stands for; what is still open then gets the one number.
+  graph.inputs.forEach((v, i) => {
+    const value = graph.values[v]!
+    const [shape, want] = [shapeAt(v), given[i]]
+    if (!shape || !want) return
+    const fits = shape.length === want.length && shape.every((d, k) => typeof d !== 'number' || d === want[k])
+    if (!fits)
+      throw new InputError(`input ${value.name}: expected ${printType(value.type)}, got shape [${want}]`)
+    shape.forEach((d, k) => {
+      if (typeof d !== 'string') return
+      const had = bound.get(d)
+      if (had !== undefined && had !== want[k])
+        throw new InputError(`input ${value.name}: ${d} is ${had} already, got ${want[k]}`)
+      bound.set(d, want[k]!)
+    })
+  })
+  if (options.open !== undefined)
+    for (const v of graph.inputs)
+      for (const d of shapeAt(v) ?? []) if (typeof d === 'string' && !bound.has(d)) bound.set(d, options.open)
+  const bind = (d: Dim): Dim => (typeof d === 'string' ? (bound.get(d) ?? d) : d)
+  // Inner symbols that no input has stay open until inference finds them.
   const bindType = (t: Type): Type =>
     t.kind === 'tensor' && t.shape ? tensorType(t.dtype, t.shape.map(bind)) : t
   graph.inputs.forEach((v, i) => {
-    const value = graph.values[v]!
-    const given = options.inputs?.[value.name] ?? options.inputs?.[String(i)]
-    let type = bindType(value.type)
-    if (given && value.type.kind === 'tensor') {
-      const shape = value.type.shape
-      if (
-        shape &&
-        (shape.length !== given.length || shape.some((d, k) => typeof d === 'number' && d !== given[k]))
-      ) {
-        throw new InputError(`input ${value.name}: expected ${printType(value.type)}, got shape [${given}]`)
-      }
-      type = tensorType(value.type.dtype, given)
-    }
-    map[v] = b.input(value.name, type, value.quantization)
+    const { name, type, quantization } = graph.values[v]!
+    const fixed =
+      type.kind !== 'tensor'
+        ? type
+        : tensorType(type.dtype, given[i] ?? type.shape?.map((d) => bind(d) ?? options.open ?? null) ?? null)
+    map[v] = b.input(name, fixed, quantization)
   })
   const to = (v: ValueId | null): ValueId | null => {
     if (v === null) return null
@@ -95,8 +114,8 @@ export function specialize(graph: Graph, options: SpecializeOptions = {}): Graph
         known && !constants[0]
           ? [{ dtype: input.dtype, shape: input.shape as readonly number[], data: new Uint8Array(0) }]
           : constants
-      const results = evaluateNode(node, args)
-      if (results.every((r) => isTensor(r) && sizeOf(r.shape) <= limit)) {
+      const results = folded(node, args, limit)
+      if (results?.every((r) => isTensor(r) && sizeOf(r.shape) <= limit)) {
         node.outputs.forEach((v, k) => {
           const r = results[k]!
           if (isTensor(r)) map[v] = b.constant(r, graph.values[v]!.name, graph.values[v]!.quantization)
@@ -120,6 +139,29 @@ export function specialize(graph: Graph, options: SpecializeOptions = {}): Graph
   }
   for (const v of graph.outputs) b.output(to(v)!)
   return prune(b.finish())
+}
+
+/** A node's results on constants; undefined where they would be too large to make. */
+function folded(
+  node: Node,
+  args: readonly (Tensor | undefined)[],
+  limit: number,
+): readonly Datum[] | undefined {
+  const op = opNamed(node.op)
+  if (!op) throw new BugError(`specialize: no operator ${node.op}`)
+  const types = inferNode(
+    node.op,
+    op,
+    {
+      inputs: args.map((t) => (t ? typeOf(t) : null)),
+      constants: args.map((t) => t ?? null),
+      attributes: node.attributes,
+      outputs: node.outputs.length,
+    },
+    `node ${node.name}`,
+  )
+  const large = types.some((t) => t.kind === 'tensor' && isStatic(t.shape) && sizeOf(t.shape) > limit)
+  return large ? undefined : evaluateNode(node, args)
 }
 
 /** What inference found, completed by what the old type says where inference knows nothing. */

@@ -150,7 +150,7 @@ export function readSparse(s: SparseTensorProto, from: External): Tensor {
   const [values, positions] = [readTensor(s.values, from), readTensor(s.indices, from)]
   const shape = dimsOf(s.dims, where)
   // Sparse data may be far smaller than what it stands for.
-  if (sizeOf(shape) > 2 ** 28) throw new InputError(`${where}: [${shape}] is too large to write out`)
+  if (sizeOf(shape) > 2 ** 25) throw new InputError(`${where}: [${shape}] is too large to write out`)
   const out = zeros(values.dtype, shape)
   const at = integers(positions)
   const flat = positions.shape.length === 1

@@ -31,11 +31,14 @@ export function tensorAt(inputs: readonly (Datum | undefined)[], i: number): Ten
 export const optionalTensor = (inputs: readonly (Datum | undefined)[], i: number): Tensor | undefined =>
   inputs[i] == null ? undefined : tensorAt(inputs, i)
 
+/** No tensor of a real network has a higher rank; a file that says so is not believed. */
+const highestRank = 1024
+
 /** How many entries a one-dimensional input has, if that is known: the rank of a shape, the number of axes. */
 export function lengthOf(x: Infer, i: number): number | null {
   const t = x.inputs[i]
   const n = t?.kind === 'tensor' && t.shape?.length === 1 ? t.shape[0] : null
-  return typeof n === 'number' ? n : null
+  return typeof n === 'number' && n <= highestRank ? n : null
 }
 
 export const unknownDims = (rank: number | null): Shape =>

@@ -34,7 +34,7 @@ function staticAxes(c: Call, since: number, input = 1): number[] | 'all' | 'comp
 
 const countOf = (c: Call, i: number): number => {
   const n = c.shape(i)?.[0]
-  return typeof n === 'number' ? n : c.open('computed axes of unknown count')
+  return typeof n === 'number' && n <= 64 ? n : c.open('computed axes of unknown count')
 }
 
 /** Squeeze by computed axes: the shape without them, computed too. */

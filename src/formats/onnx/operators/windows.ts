@@ -168,6 +168,8 @@ const col2Im: Row = (c) => {
   const batch = c.shape(0)?.[0]
   const [rows] = c.fixed([c.shape(0)?.[1] ?? null], 'channels') as [number]
   const channels = rows / taps
+  // The filter is written out.
+  if (rows * taps > 2 ** 24) throw new NotSupported(`Col2Im of ${rows} rows`, 'fewer channels')
   // A transposed convolution whose filter puts each tap in its place.
   const x = c.mid('reshape', [c.in(0), c.int64([typeof batch === 'number' ? batch : -1, rows, ...spatial])])
   const eye = new Float64Array(rows * taps)

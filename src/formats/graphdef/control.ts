@@ -226,6 +226,11 @@ type Frame = {
 }
 
 const dataInputs = (n: NodeDef): string[] => n.inputs.filter((i) => !i.startsWith('^'))
+const firstInput = (n: NodeDef): string => {
+  const first = dataInputs(n)[0]
+  if (first === undefined) throw new InputError(`${n.where}: node ${n.name} (${n.op}) lacks its input`)
+  return first
+}
 const nodeOf = (ref: string): string => parseRef(ref)?.node ?? ''
 
 /** The loops of a set of nodes, by the names of their Exit nodes. */
@@ -289,8 +294,8 @@ export function exitRegion(
   scope: Scope,
 ): { needs: readonly string[]; make: () => readonly Item[] } {
   const needs = [
-    ...frame.merges.map((m) => dataInputs(m.enter)[0]!),
-    ...frame.constants.map((c) => dataInputs(c)[0]!),
+    ...frame.merges.map((m) => firstInput(m.enter)),
+    ...frame.constants.map((c) => firstInput(c)),
   ]
   return {
     needs,
@@ -310,12 +315,12 @@ export function exitRegion(
 
 /** Whether a merge's next value is its own value: through Identity and Switch back to itself. */
 function unchanged(m: Frame['merges'][number], nodes: ReadonlyMap<string, NodeDef>): boolean {
-  let name = nodeOf(dataInputs(m.back)[0]!)
+  let name = nodeOf(firstInput(m.back))
   for (let i = 0; i < 8; i++) {
     if (m.switches.includes(name)) return true
     const n = nodes.get(name)
     if (n?.op !== 'Identity') return false
-    name = nodeOf(dataInputs(n)[0]!)
+    name = nodeOf(firstInput(n))
   }
   return false
 }
@@ -324,9 +329,9 @@ function versionOne(name: string, frame: Frame, outer: Scope): Loop {
   // What never changes goes in as a captured value, so that weights stay constants.
   const still = frame.merges.map((m) => unchanged(m, outer.nodes))
   const moving = frame.merges.filter((_, i) => !still[i])
-  const initialOf = (m: Frame['merges'][number]): Item => outer.resolve(dataInputs(m.enter)[0]!)
+  const initialOf = (m: Frame['merges'][number]): Item => outer.resolve(firstInput(m.enter))
   const fixed = [
-    ...frame.constants.map((c) => [c.name, outer.resolve(dataInputs(c)[0]!)] as const),
+    ...frame.constants.map((c) => [c.name, outer.resolve(firstInput(c))] as const),
     ...frame.merges.filter((_, i) => still[i]).map((m) => [m.merge.name, initialOf(m)] as const),
   ]
   const switchesOf = new Map(frame.merges.map((m) => [m.merge.name, m.switches]))
@@ -351,11 +356,11 @@ function versionOne(name: string, frame: Frame, outer: Scope): Loop {
     fixed,
     condition(s, states, given) {
       const scope = outer.inner(s, outer.nodes, bindings(states, given))
-      return { item: scope.resolve(dataInputs(frame.condition)[0]!), scope }
+      return { item: scope.resolve(firstInput(frame.condition)), scope }
     },
     next(s, states, given) {
       const scope = outer.inner(s, outer.nodes, bindings(states, given))
-      return { items: moving.map((m) => scope.resolve(dataInputs(m.back)[0]!)), scope }
+      return { items: moving.map((m) => scope.resolve(firstInput(m.back))), scope }
     },
   }
 }
@@ -364,7 +369,7 @@ function versionOne(name: string, frame: Frame, outer: Scope): Loop {
 function allItems(frame: Frame, outer: Scope, moved: readonly Item[]): readonly Item[] {
   let k = 0
   return frame.merges.map((m) =>
-    unchanged(m, outer.nodes) ? outer.resolve(dataInputs(m.enter)[0]!) : moved[k++]!,
+    unchanged(m, outer.nodes) ? outer.resolve(firstInput(m.enter)) : moved[k++]!,
   )
 }
 

@@ -6,6 +6,7 @@ import type { Tensor } from '../../core/tensor.ts'
 import { GraphBuilder, prune } from '../../ir/graph.ts'
 import { type Dim, type Graph, tensorType } from '../../ir/types.ts'
 import { Sketch } from '../sketch.ts'
+import { blockHandlers } from './blocks.ts'
 import { controlHandlers, exitRegion, findFrames } from './control.ts'
 import { elementwiseHandlers } from './elementwise.ts'
 import type { GraphDef, NodeDef, Port } from './graph.ts'
@@ -21,6 +22,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
   ...linearHandlers,
   ...shapeHandlers,
   ...windowHandlers,
+  ...blockHandlers,
   ...controlHandlers,
 }
 
@@ -43,10 +45,21 @@ export type ConvertOptions = {
   readonly name: string
   /** Tensors of Const nodes by name. */
   readonly constants: ReadonlyMap<string, Tensor>
+  /** Numbers for open dimensions by name (`batch`, `image_1`), where windows need them while reading. */
+  readonly dims?: Readonly<Record<string, number>>
 }
 
-const dimsOf = (name: string, shape: readonly (number | null)[] | undefined): readonly Dim[] | null =>
-  shape ? shape.map((d, i) => (d !== null ? d : i === 0 ? 'batch' : `${name}_${i}`)) : null
+const dimsOf = (
+  name: string,
+  shape: readonly (number | null)[] | undefined,
+  known: Readonly<Record<string, number>> = {},
+): readonly Dim[] | null =>
+  shape
+    ? shape.map((d, i): Dim => {
+        const symbol = i === 0 ? 'batch' : `${name}_${i}`
+        return d ?? known[symbol] ?? symbol
+      })
+    : null
 
 /** Reads a GraphDef into a graph. */
 export function convertGraphDef(def: GraphDef, options: ConvertOptions): Graph {
@@ -68,7 +81,7 @@ export function convertGraphDef(def: GraphDef, options: ConvertOptions): Graph {
     const dtype = n.attributes.type('dtype') ?? port?.dtype
     if (!dtype) throw new UnsupportedError(where, [{ op: `input ${name} of an unknown type`, count: 1 }])
     const stated = n.attributes.shape('shape') ?? (port?.shape as (number | null)[] | undefined)
-    bound.push([node, [tensorItem(b.input(name, tensorType(dtype, dimsOf(name, stated))))]])
+    bound.push([node, [tensorItem(b.input(name, tensorType(dtype, dimsOf(name, stated, options.dims))))]])
   }
   const scope = new Scope(
     s,

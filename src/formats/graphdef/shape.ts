@@ -128,23 +128,37 @@ const splitV: Handler = (x) => {
   return x.s.nodes('split', [v, x.s.ints(sizes, 'sizes')], { axis }, sizes.length).map(tensorItem)
 }
 
+const fully = (dims: readonly Dim[] | null): dims is readonly number[] =>
+  dims?.every((d) => typeof d === 'number') ?? false
+
 /** begin and size; size −1 is all that is left. */
 const slice: Handler = one((x) => {
   const v = input(x, 0)
-  const begin = numbersAt(x, 1, 'begin')
-  const size = numbersAt(x, 2, 'size')
+  const [begin, size] = [x.scope.follow(input(x, 1)), x.scope.follow(input(x, 2))]
+  if (!fully(begin) || !fully(size)) return computedSlice(x, v)
   const out = x.s.slices(
     v,
-    begin.map((b, axis) => ({
-      axis,
-      start: b,
-      end: size[axis] === -1 ? 2 ** 31 - 1 : b + size[axis]!,
-      step: 1,
-    })),
+    begin.map((b, axis) => ({ axis, start: b, end: size[axis] === -1 ? TO_END : b + size[axis]!, step: 1 })),
   )
   const known = begin.length === 1 ? x.scope.follow(v) : null
   return noted(x, out, known?.slice(begin[0], size[0] === -1 ? undefined : begin[0]! + size[0]!) ?? null)
 })
+const TO_END = 2 ** 31 - 1
+
+/** Bounds that the graph computes. */
+function computedSlice(x: NodeCall, v: ValueId): ValueId {
+  const { s } = x
+  const begin = s.cast(input(x, 1), 'int64', 'begin')
+  const size = s.cast(input(x, 2), 'int64', 'size')
+  const open = s.node('less', [size, s.like(size, 0)], {}, 'open')
+  const end = s.node(
+    'where',
+    [open, s.like(size, TO_END), s.node('add', [begin, size], {}, 'sum')],
+    {},
+    'end',
+  )
+  return s.node('slice', [v, begin, end])
+}
 
 const bit = (mask: number, i: number): boolean => ((mask >> i) & 1) === 1
 

@@ -31,6 +31,8 @@ export type KerasOptions = {
   readonly where: string
   readonly weights: KerasWeights
   readonly kerasVersion: string
+  /** Numbers for open dimensions by name (`batch`, `image_1`), where windows need them while reading. */
+  readonly dims?: Readonly<Record<string, number>>
 }
 
 const modelClasses: ReadonlySet<string> = new Set(['Model', 'Functional', 'Sequential'])
@@ -134,7 +136,10 @@ class Reader {
       config.raw('batch_shape') ?? config.raw('batch_input_shape') ?? batched(config.raw('input_shape'))
     if (!Array.isArray(raw)) throw new InputError(`${config.where}: input ${name} has no shape`)
     const shape = raw.map((d, i): Dim => {
-      if (d === null) return i === 0 ? 'batch' : `${name}_${i}`
+      if (d === null) {
+        const symbol = i === 0 ? 'batch' : `${name}_${i}`
+        return this.options.dims?.[symbol] ?? symbol
+      }
       if (!Number.isSafeInteger(d) || d < 0)
         throw new InputError(`${config.where}: input ${name} of absurd shape ${JSON.stringify(raw)}`)
       return d

@@ -15,6 +15,8 @@ export type TfjsOptions = {
   readonly where: string
   /** The bytes of a shard by its path in the manifest. */
   readonly shard: (path: string) => Uint8Array
+  /** Numbers for open dimensions by name (`batch`, `image_1`): 'same' padding with a stride needs sizes while reading. */
+  readonly dims?: Readonly<Record<string, number>>
 }
 
 /** Paths in a manifest are names beside model.json, never a way out of its folder or to a host. */
@@ -48,13 +50,14 @@ export function readTfjsObject(model: JsonObject, options: TfjsOptions): Graph {
   const topology = model.object('modelTopology')
   const manifest = model.has('weightsManifest') ? model.objects('weightsManifest') : []
   const weights = readWeights(manifest, (path) => options.shard(checkedPath(path, where)))
-  if (topology.has('node')) return readGraphModel(topology, model, weights, where)
+  if (topology.has('node')) return readGraphModel(topology, model, weights, options)
   // Python's converter wraps the model in `model_config`; tfjs's own `save` doesn't.
   const config = topology.has('model_config') ? topology.object('model_config') : topology
   return readKeras(config, {
     where,
     weights: kerasWeights(weights),
     kerasVersion: topology.string('keras_version', '2'),
+    ...(options.dims && { dims: options.dims }),
   })
 }
 
@@ -62,11 +65,11 @@ function readGraphModel(
   topology: JsonObject,
   model: JsonObject,
   weights: ReadonlyMap<string, Tensor>,
-  where: string,
+  { where, dims }: TfjsOptions,
 ): Graph {
   // Converters before version 2 kept the signature among the user's metadata.
   const metadata = model.has('userDefinedMetadata') ? model.object('userDefinedMetadata') : null
   const holder = model.has('signature') ? model : metadata?.has('signature') ? metadata : null
   const def = parseGraphDef(topology, holder ? holder.object('signature') : null)
-  return convertGraphDef(def, { where, name: 'model', constants: weights })
+  return convertGraphDef(def, { where, name: 'model', constants: weights, ...(dims && { dims }) })
 }

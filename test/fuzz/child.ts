@@ -119,7 +119,8 @@ async function run(batch: Batch): Promise<BatchResult> {
 
 function describe(e: unknown): string {
   if (!(e instanceof Error)) return String(e)
-  const place = /\((?:file:\/\/)?[^)]*\/(src\/[^)]+)\)/.exec(e.stack ?? '')?.[1] ?? ''
+  const frames = [...(e.stack ?? '').matchAll(/\/(src\/[^):]+:\d+)/g)].map((m) => m[1])
+  const place = frames.slice(0, 3).join(' < ')
   return `${e.name}: ${e.message.split('\n')[0]!.slice(0, 160)} ${place && `at ${place}`}`.trim()
 }
 

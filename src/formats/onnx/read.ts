@@ -387,6 +387,8 @@ export function readOnnx(bytes: Uint8Array, options: ReadOptions): Graph {
   const model = decodeModel(bytes, where)
   if (!model.graph) throw new InputError(`${where}: not an ONNX file: it holds no graph`)
   const opsets = opsetsOf(model.opsetImport)
+  if (opsets.size === 0)
+    throw new InputError(`${where}: names no operator set, expected at least one. The file may be cut short.`)
   const reader = new Reader(model, options)
   const scope = new Scope(new GraphBuilder(model.graph.name || 'graph'), null)
   const graph = reader.graph(model.graph, scope, opsets, new Map(), 0)

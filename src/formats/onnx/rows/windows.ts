@@ -11,8 +11,10 @@ const windowAttributes = (n: Written): Record<string, Value> => ({
   dilations: n.numbers('dilations'),
 })
 
-const conv: WriteRow = (n) =>
+const conv: WriteRow = (n) => {
+  if (!isFloat(n.dtype())) throw new NotWritable(`convolution of ${n.dtype()}`)
   n.emitFirst('Conv', [n.first(0), n.in(1), n.in(2)], { ...windowAttributes(n), group: n.number('groups') })
+}
 
 const convInteger: WriteRow = (n) =>
   n.emitFirst('ConvInteger', [n.first(0), n.in(1), n.in(2), n.in(3)], {

@@ -59,7 +59,13 @@ export class ProgramBuilder {
   }
 
   /** Adds a step. Kernels with equal loops are one kernel. */
-  step(nodes: readonly string[], name: string, write: (k: KernelBuilder) => Statement[], macs = 0): void {
+  step(
+    nodes: readonly string[],
+    name: string,
+    write: (k: KernelBuilder) => Statement[],
+    macs = 0,
+    amplification = 1,
+  ): void {
     const k = new KernelBuilder(this.buffers)
     const body = write(k)
     if (body.length === 0) return
@@ -78,7 +84,7 @@ export class ProgramBuilder {
       id = this.kernels.push({ name: `${name}_${this.kernels.length}`, parameters, body }) - 1
       this.known.set(key, id)
     }
-    this.steps.push({ kernel: id, buffers: k.used(), nodes, macs })
+    this.steps.push({ kernel: id, buffers: k.used(), nodes, macs, amplification })
   }
 
   /** The program, without buffers that no step uses. */

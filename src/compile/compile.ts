@@ -251,7 +251,7 @@ class GraphCompiler {
       alias: (i, view) => {
         this.views.set(first.outputs[i]!, view)
       },
-      step: (name, write, macs) => program.step(names, name, write, macs),
+      step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
       schedule: (x) => options.schedule?.(first.name, x) ?? defaultSchedule(x, options.engine),
     }
   }

@@ -94,6 +94,8 @@ export type Step = {
   readonly nodes: readonly string[]
   /** Multiply-accumulates, for profiles. */
   readonly macs: number
+  /** How much more rounding than a plain sum of products the algorithm costs; 1 where it is one. */
+  readonly amplification: number
 }
 
 /** Steps run in order. Inputs and outputs are buffers in the graph's order; elements are row-major in the graph's shapes. */

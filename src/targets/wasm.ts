@@ -133,6 +133,9 @@ async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Pr
       memoryBytes: memory.buffer.byteLength,
       temporaryBytes: header.temporaries,
     },
+    amplification: Object.fromEntries(
+      header.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
+    ),
     async run(inputs) {
       put(inputs)
       if (team) team.run(instance)

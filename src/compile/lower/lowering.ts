@@ -34,7 +34,7 @@ export type Lowering = {
   /** Says that result k is a view of a buffer that exists: nothing is computed. Only where nothing is fused. */
   alias(k: number, view: View): void
   /** Adds a step that computes this node. */
-  step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number): void
+  step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number, amplification?: number): void
   schedule(x: Extent): Schedule
 }
 

@@ -26,6 +26,7 @@ export type ImageStep = {
   readonly nodes: readonly string[]
   readonly name: string
   readonly macs: number
+  readonly amplification: number
 }
 export type Header = {
   readonly version: 1
@@ -94,6 +95,7 @@ export function buildImage(
       nodes: s.nodes,
       name: program.kernels[s.kernel]!.name,
       macs: s.macs,
+      amplification: s.amplification,
     })),
     inputs: program.inputs.map((b, i) => port(b, program.inputShapes[i]!)),
     outputs: program.outputs.map((b, i) => port(b, program.outputShapes[i]!)),

@@ -28,7 +28,8 @@ export { listZoo, openZoo, type ZooEntry } from './zoo/zoo.ts'
 /** The graph as a file that onnxruntime and others read. */
 export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
   const { writeOnnx } = await import('./formats/onnx/write.ts')
-  return writeOnnx(graph)
+  const { portable } = await import('./rewrite/decompose/portable.ts')
+  return writeOnnx(portable(graph))
 }
 
 // Data

@@ -6,7 +6,6 @@ import type { DType, TensorData } from '../core/dtype.ts'
 import { InputError, type Unsupported, UnsupportedError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { type Datum, type Graph, isTensor, printType, type Type, typeOf } from '../ir/types.ts'
-import { decompose } from '../rewrite/decompose/decompose.ts'
 import type { Artifact, Executable, TargetOptions } from './target.ts'
 
 export const levels = ['disabled', 'basic', 'extended', 'all'] as const
@@ -53,9 +52,8 @@ export async function compileOnnx(name: string, graph: Graph, options: TargetOpt
   }
   const { writeOnnx } = await import('../formats/onnx/write.ts')
   // TensorFlow Lite's integer operators have no ONNX name; their integer primitives have.
-  const { tfliteDecompositions } = await import('../rewrite/decompose/tflite.ts')
-  const written = decompose(graph, tfliteDecompositions, (op) => !Object.hasOwn(tfliteDecompositions, op))
-  return { target: name, options, graph, bytes: writeOnnx(written) }
+  const { portable } = await import('../rewrite/decompose/portable.ts')
+  return { target: name, options, graph, bytes: writeOnnx(portable(graph)) }
 }
 
 /** The tensor as the runtime takes it. Shares the elements. */

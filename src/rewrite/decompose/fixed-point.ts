@@ -1,11 +1,18 @@
 // What the decompositions of TensorFlow Lite's integer operators share: constants, scaling by multipliers, rounding, limits.
 
 import type { DType } from '../../core/dtype.ts'
+import { UnsupportedError } from '../../core/errors.ts'
 import { type Tensor, tensorOf } from '../../core/tensor.ts'
 import type { GraphBuilder } from '../../ir/graph.ts'
 import { transposed } from '../../ir/ops/elements.ts'
 import type { Multiplier, Rounding } from '../../ir/ops/tflite-fixed.ts'
 import { type Attributes, isStatic, type ValueId } from '../../ir/types.ts'
+
+/** What to throw where a decomposition needs a shape that isn't known. */
+export const open = (op: string): UnsupportedError =>
+  new UnsupportedError('decompose', [
+    { op: `${op} of open shape`, count: 1, nearest: 'the same with fixed dimensions' },
+  ])
 
 /** Adds nodes for one operator. */
 export class Emitter {

@@ -1,10 +1,9 @@
 // TensorFlow Lite's dynamic-range products: the quantisation of activations on the fly, spelled out.
 
-import { BugError } from '../../core/errors.ts'
 import { numberOf, numbersOf, stringOf } from '../../ir/op.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
-import { Emitter } from './fixed-point.ts'
+import { Emitter, open } from './fixed-point.ts'
 
 type Quantised = { readonly values: ValueId; readonly scale: ValueId; readonly zero: ValueId | null }
 
@@ -80,7 +79,7 @@ const fullyConnected: Decomposition = (b, inputs, node) => {
   const [x, w] = inputs as [ValueId, ValueId]
   const a = node.attributes
   const depth = e.shape(w)?.[1]
-  if (depth === undefined) throw new BugError('decompose: tfliteHybridFullyConnected of open weights')
+  if (depth === undefined) throw open('tfliteHybridFullyConnected')
   const rows = !a.keepDims || e.rank(x) === 1 ? e.op('reshape', [x, e.list('int64', [-1, depth])]) : x
   const q = quantised(e, rows, [-1], a.asymmetric === true)
   const centred = q.zero === null ? q.values : e.op('sub', [q.values, q.zero])

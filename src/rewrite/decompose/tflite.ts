@@ -1,7 +1,6 @@
 // TensorFlow Lite's integer operators as plain integer operators: sums in int32 (int64 for 16-bit activations), fixed-point scaling
 // by mulHigh and roundShift, limits, tables. Bit for bit what the operators themselves evaluate to.
 
-import { BugError } from '../../core/errors.ts'
 import { sizeOf, tensorOf } from '../../core/tensor.ts'
 import { numberOf, numbersOf, stringOf } from '../../ir/op.ts'
 import { commonScale, spareBits } from '../../ir/ops/tflite-binary.ts'
@@ -16,7 +15,7 @@ import { integerTable, tfliteUnary } from '../../ir/ops/tflite-unary.ts'
 import { meanMultiplier, resizePositions } from '../../ir/ops/tflite-window.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
-import { Emitter } from './fixed-point.ts'
+import { Emitter, open } from './fixed-point.ts'
 import { tfliteHybridDecompositions } from './tflite-hybrid.ts'
 import { tfliteL2Normalization, tfliteSoftmax } from './tflite-normalize.ts'
 
@@ -92,7 +91,7 @@ function matrixSums(e: Emitter, x: ValueId, y: ValueId, a: Attributes): ValueId 
 const convTranspose: Rule = (e, [x, w], a, bias) => {
   const acc = accumulator(a)
   const [input, filter] = [e.shape(x!), e.shape(w!)]
-  if (!input || !filter) throw new BugError('decompose: tfliteTransposeConv2d of open shape')
+  if (!input || !filter) throw open('tfliteTransposeConv2d')
   const [strides, pads, size] = ['strides', 'pads', 'size'].map((k) => numbersOf(a, k)) as [
     readonly number[],
     readonly number[],
@@ -114,7 +113,7 @@ const convTranspose: Rule = (e, [x, w], a, bias) => {
 
 const fullyConnected: Rule = (e, [x, w], a, bias) => {
   const depth = e.shape(w!)?.[1]
-  if (depth === undefined) throw new BugError('decompose: tfliteFullyConnected of open weights')
+  if (depth === undefined) throw open('tfliteFullyConnected')
   const flat = !a.keepDims || e.rank(x!) === 1
   const rows = flat ? e.op('reshape', [x!, e.list('int64', [-1, depth])]) : x!
   let sums = matrixSums(e, rows, e.turned(w!), a)
@@ -225,8 +224,7 @@ const reduced = (e: Emitter, x: ValueId, a: Attributes): { sum: ValueId; count: 
   const axes = numbersOf(a, 'axes').map((k) => (k < 0 ? k + (e.rank(x) ?? 0) : k))
   const t = e.b.type(x)
   const dims = axes.map((k) => (t.kind === 'tensor' ? t.shape?.[k] : undefined))
-  if (!shape && dims.some((d) => typeof d !== 'number'))
-    throw new BugError('decompose: a mean over open dimensions')
+  if (!shape && dims.some((d) => typeof d !== 'number')) throw open('tfliteMean')
   const sum = e.op('reduceSum', [e.cast(x, 'int32'), e.list('int64', axes)], {
     keepDims: a.keepDims === true,
     noopWithEmptyAxes: true,
@@ -256,19 +254,19 @@ const averagePool: Rule = (e, [x], a) => {
   const dims = shape.kind === 'tensor' ? shape.shape : null
   const [h, w, c] = [dims?.[1], dims?.[2], dims?.[3]]
   if (typeof h !== 'number' || typeof w !== 'number' || typeof c !== 'number')
-    throw new BugError('decompose: tfliteAveragePool2d of open shape')
+    throw open('tfliteAveragePool2d')
   const [kernel, strides, pads] = ['kernel', 'strides', 'pads'].map((k) => numbersOf(a, k)) as [
     readonly number[],
     readonly number[],
     readonly number[],
   ]
-  const ones = e.list('int32', new Array<number>(c * sizeOf(kernel)).fill(1), [c, 1, ...kernel])
-  const sums = e.op('conv2d', [e.cast(x!, 'int32'), ones], {
-    strides,
-    pads,
-    groups: c,
-    layout: 'channelsLast',
-  })
+  const narrow = e.dtype(x!) !== 'int16'
+  const one = narrow ? e.dtype(x!) : 'int32'
+  const ones = e.list(one, new Array<number>(c * sizeOf(kernel)).fill(1), [c, 1, ...kernel])
+  const attributes = { strides, pads, groups: c, layout: 'channelsLast' }
+  const sums = narrow
+    ? e.op('convInteger2d', [x!, ones], attributes)
+    : e.op('conv2d', [e.cast(x!, 'int32'), ones], attributes)
   const inside = (size: number, k: number, stride: number, pad: number, end: number): number[] =>
     Array.from({ length: Math.floor((size + pad + end - k) / stride) + 1 }, (_, i) => {
       const from = i * stride - pad
@@ -297,8 +295,7 @@ const resizeBilinear: Rule = (e, [x], a) => {
   const t = e.b.type(x!)
   const dims = t.kind === 'tensor' ? t.shape : null
   const [h, w] = [dims?.[1], dims?.[2]]
-  if (typeof h !== 'number' || typeof w !== 'number')
-    throw new BugError('decompose: tfliteResizeBilinear of open shape')
+  if (typeof h !== 'number' || typeof w !== 'number') throw open('tfliteResizeBilinear')
   const [oh, ow] = numbersOf(a, 'size') as [number, number]
   const [align, half] = [a.alignCorners === true, a.halfPixelCenters === true]
   const ys = resizePositions(h, oh, align, half)

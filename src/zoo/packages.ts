@@ -22,6 +22,8 @@ export type PackageModel = {
   readonly licence: string
   readonly doc: string
   readonly input: InputHint
+  /** Sizes for dimensions that the file leaves open and whose windows need them. */
+  readonly dims?: Readonly<Record<string, number>>
 }
 
 const image = (range: readonly [number, number], says = 'an RGB image'): InputHint => ({
@@ -107,7 +109,10 @@ const humanModels: Readonly<Record<string, PackageModel>> = {
   mobileface: human('mobileface', 'Description of a face (MobileFace)'),
   mobilefacenet: human('mobilefacenet', 'Description of a face (MobileFaceNet)'),
   'movenet-lightning': human('movenet-lightning', 'Body pose, small (MoveNet)', pixels),
-  'movenet-multipose': human('movenet-multipose', 'Several body poses (MoveNet)', pixels),
+  'movenet-multipose': {
+    ...human('movenet-multipose', 'Several body poses (MoveNet), at 256 × 256', pixels),
+    dims: { input_1: 256, input_2: 256 },
+  },
   'movenet-thunder': human('movenet-thunder', 'Body pose, large (MoveNet)', pixels),
   nanodet: human('nanodet', 'Objects (NanoDet)', pixels),
   posenet: human('posenet', 'Body poses (PoseNet)', signed),

@@ -1,11 +1,12 @@
 // The zoo: `zoo:NAME` for architectures built here from our own operators, and for pretrained networks in installed packages.
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { InputError } from '../core/errors.ts'
-import { digestText } from '../core/hash.ts'
+import { digest, digestText } from '../core/hash.ts'
 import { filesAt } from '../formats/files.ts'
 import { type Model, openModel } from '../formats/open.ts'
+import { readTfjs } from '../formats/tfjs/read.ts'
 import { architectures } from './architectures.ts'
 import { readNsfw } from './nsfwjs.ts'
 import { type InputHint, packageFolder, packageModels } from './packages.ts'
@@ -81,6 +82,12 @@ export async function openZoo(name: string): Promise<Model> {
   if (m.format === 'nsfwjs') {
     const read = readNsfw(source, (file) => readFileSync(join(path, file), 'latin1'))
     return { name, source, format: 'zoo', ...read }
+  }
+  if (m.dims) {
+    const bytes = readFileSync(path)
+    const shard = (part: string): Uint8Array => readFileSync(join(dirname(path), part))
+    const graph = readTfjs(bytes, { where: source, shard, dims: m.dims })
+    return { name, source, format: 'zoo', bytes: bytes.length, digest: digest(bytes), graph }
   }
   return { ...(await openModel(filesAt(path))), name, source, format: 'zoo' }
 }

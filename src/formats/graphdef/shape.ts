@@ -1,9 +1,9 @@
 // TensorFlow's operators that move elements or speak of shapes. What is known of a shape is followed (Scope.follow).
 
 import { InputError } from '../../core/errors.ts'
-import { tensorOf } from '../../core/tensor.ts'
+import { integers, tensorOf } from '../../core/tensor.ts'
 import type { Dim, ValueId } from '../../ir/types.ts'
-import { constant, type Handler, input, type NodeCall, numbersAt, tensorItem } from './scope.ts'
+import { type Handler, input, type NodeCall, numbersAt, tensorItem } from './scope.ts'
 
 const one =
   (f: (x: NodeCall) => ValueId): Handler =>
@@ -57,7 +57,10 @@ const squeeze: Handler = one((x) => {
   const v = input(x, 0)
   const given = x.a.ints(x.a.has('squeeze_dims') ? 'squeeze_dims' : 'axis', [])
   const dims = x.s.shape(v)
-  if (!dims) throw new InputError('squeeze of an unknown rank')
+  if (!dims) {
+    if (given.length === 0 || given.some((a) => a < 0)) throw new InputError('squeeze of an unknown rank')
+    return x.s.squeeze(v, given)
+  }
   const axes = given.length
     ? given.map((a) => axisOf(a, dims.length))
     : dims.flatMap((d, i) => (d === 1 ? [i] : []))
@@ -232,11 +235,22 @@ function taken(
   return known.slice(cut.start, cut.end === 2 ** 31 - 1 ? undefined : cut.end)
 }
 
-/** [[begin, end], …] for every dimension. */
-function paddings(x: NodeCall): number[] {
-  const t = constant(x, 1, 'padding')
-  const list = Array.from(t.data as Int32Array, Number)
-  return [...list.filter((_, i) => i % 2 === 0), ...list.filter((_, i) => i % 2 === 1)]
+/** x with pads from [[begin, end], …] for every dimension, as numbers or as the graph computes them. */
+function padded(x: NodeCall, value?: ValueId, mode = 'constant'): ValueId {
+  const { s } = x
+  const t = s.b.constantOf(input(x, 1))
+  if (t) {
+    const list = integers(t)
+    return s.pad(
+      input(x, 0),
+      [...list.filter((_, i) => i % 2 === 0), ...list.filter((_, i) => i % 2 === 1)],
+      value,
+      mode,
+    )
+  }
+  const turned = s.transpose(input(x, 1), [1, 0], 'pads/transpose')
+  const pads = s.cast(s.reshape(turned, [-1], 'pads/flat'), 'int64', 'pads')
+  return s.node('pad', [input(x, 0), pads, value ?? null], { mode })
 }
 
 const gather: Handler = one((x) => {
@@ -335,16 +349,9 @@ export const shapeHandlers: Readonly<Record<string, Handler>> = {
   Slice: slice,
   StridedSlice: stridedSlice,
   Transpose: one((x) => x.s.transpose(input(x, 0), numbersAt(x, 1, 'permutation'))),
-  Pad: one((x) => x.s.pad(input(x, 0), paddings(x))),
-  PadV2: one((x) => x.s.pad(input(x, 0), paddings(x), input(x, 2))),
-  MirrorPad: one((x) =>
-    x.s.pad(
-      input(x, 0),
-      paddings(x),
-      undefined,
-      x.a.string('mode') === 'SYMMETRIC' ? 'symmetric' : 'reflect',
-    ),
-  ),
+  Pad: one((x) => padded(x)),
+  PadV2: one((x) => padded(x, input(x, 2))),
+  MirrorPad: one((x) => padded(x, undefined, x.a.string('mode') === 'SYMMETRIC' ? 'symmetric' : 'reflect')),
   Tile: one((x) => x.s.node('tile', [input(x, 0), x.s.cast(input(x, 1), 'int64', 'repeats')])),
   BroadcastTo: one((x) => x.s.node('expand', [input(x, 0), shapeOperand(x, 1, x.s.shape(input(x, 0)))])),
   Gather: gather,

@@ -114,16 +114,17 @@ export const joined = (results: readonly BenchResult[]): BenchResult => ({
   groups: results.flatMap((r) => r.groups),
 })
 
-/** Prints the tables; with `out`, leaves JSON, Markdown and SVG there. */
+/** Prints the tables, unless there is more to come; with `out`, leaves JSON, Markdown and SVG there. */
 export async function publish(
   name: string,
   result: BenchResult,
   out: string | undefined,
   extra = '',
+  last = true,
 ): Promise<void> {
   const text = `${benchMarkdown(result)}${extra ? `\n${extra}\n` : ''}`
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
-  process.stdout.write(text)
+  if (last) process.stdout.write(text)
   if (out === undefined) return
   mkdirSync(out, { recursive: true })
   writeFileSync(join(out, `${name}.json`), JSON.stringify(result, null, 2))

@@ -42,7 +42,7 @@ for (const name of models) {
       })
     }
   }
-  // So that a run that is stopped has left what it found.
+  // After each, so that a run that is stopped has left what it found.
   const so = joined(results)
-  await publish('networks', so, out, goalsMarkdown(goals, so))
+  await publish('networks', so, out, goalsMarkdown(goals, so), results.length === models.length)
 }

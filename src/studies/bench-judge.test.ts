@@ -20,6 +20,15 @@ test('outputs are judged each by its own bound', () => {
   expect(judgeOutputs([y(1, 2), y(1, 2.5)], [y(1, 2), y(1, 2)], [1, 0.25]).verdict).toBe('different')
 })
 
+test('a promised accuracy is held to, whatever rounding could do', () => {
+  const judge = (within: number) => judgeOutputs([y(1, 2.5)], [y(1, 2)], [1], within)
+  expect(judge(0.25).verdict).toBe('rounding')
+  expect(judge(0.2)).toMatchObject({
+    verdict: 'different',
+    says: 'error of 0.25 of the largest expected value, allowed 0.2',
+  })
+})
+
 test('outputs that are missing or of another shape are different', () => {
   expect(judgeOutputs([], [y(1)], [1])).toMatchObject({ verdict: 'different' })
   expect(judgeOutputs([y(1, 2)], [y(1)], [1])).toMatchObject({

@@ -16,11 +16,15 @@ export type Judged = {
   readonly boundRatio: number | null
 }
 
-/** All outputs of a run against those expected, each with its own bound. */
+/**
+ * All outputs of a run against those expected, each with its own bound. `within` further limits the error to a share of the
+ * largest expected value: for a promise of accuracy that is stricter than what rounding could do.
+ */
 export function judgeOutputs(
   got: readonly Datum[],
   expected: readonly Datum[],
   bounds: readonly number[],
+  within = Infinity,
 ): Judged {
   const count = (d: Datum | undefined): number => tensors(d).length
   const short = expected.findIndex((e, o) => count(got[o]) !== count(e))
@@ -52,6 +56,10 @@ export function judgeOutputs(
       (v.worst
         ? `output ${wrong} at [${v.worst.index}]: expected ${v.worst.expected}, got ${v.worst.got}, allowed ${v.worst.bound}; ${v.beyond} of ${v.elements} beyond it`
         : `output ${wrong} differs`)
+    return { verdict: 'different', says, error, boundRatio }
+  }
+  if (error !== null && error > within) {
+    const says = `error of ${error} of the largest expected value, allowed ${within}`
     return { verdict: 'different', says, error, boundRatio }
   }
   const same = verdicts.every((v) => v.verdict === 'same')
@@ -100,7 +108,7 @@ export type Answer = {
  * Judges answers by each other: the largest set that agrees with one of its members is taken to be right, provided that it
  * holds two different targets. null where no two agree: then nobody knows.
  */
-export function judgeTogether(graph: Graph, answers: readonly Answer[]): Judged[] | null {
+export function judgeTogether(graph: Graph, answers: readonly Answer[], within = Infinity): Judged[] | null {
   const judged = answers.map((centre) => {
     const bounds = estimatedBounds(graph, centre.outputs)
     return answers.map((a) =>
@@ -108,6 +116,7 @@ export function judgeTogether(graph: Graph, answers: readonly Answer[]): Judged[
         a.outputs,
         centre.outputs,
         bounds.map((b) => b * Math.max(a.amplification, centre.amplification)),
+        within,
       ),
     )
   })

@@ -37,6 +37,8 @@ export type BenchOptions = {
   readonly baseline?: string
   /** Models of more multiply-accumulates are judged by agreement instead of by the reference. Default 8e9: about a minute. */
   readonly referenceMacs?: number
+  /** Largest error allowed, as a share of the largest expected value, where that is stricter than what rounding could do. */
+  readonly within?: number
   /** Any question to a child. Default 5 minutes. */
   readonly limitMs?: number
   /** What a child's group may hold; default: no limit. */

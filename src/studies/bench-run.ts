@@ -221,7 +221,7 @@ async function judge(
     const answers = runners.map((r) => {
       return { target: r.subject.target.name, outputs: r.opened.outputs, amplification: amplificationOf(r) }
     })
-    const judged = judgeTogether(model.graph, answers)
+    const judged = judgeTogether(model.graph, answers, x.options.within)
     for (const [i, r] of runners.entries()) if (judged) r.judged = judged[i]!
     return judged !== null
   }
@@ -237,12 +237,12 @@ async function judge(
     return null
   }
   for (const r of runners) {
-    r.judged = judgeOutputs(r.opened.outputs, reference.outputs, reference.bounds)
+    r.judged = judgeOutputs(r.opened.outputs, reference.outputs, reference.bounds, x.options.within)
     r.bounds = reference.bounds
     // An algorithm that is known to round more has a bound of its own.
     if (r.judged.verdict === 'different' && amplificationOf(r) > 1) {
       const own = await refer(model, file, macs, r.opened.amplification, x)
-      r.judged = judgeOutputs(r.opened.outputs, own.outputs, own.bounds)
+      r.judged = judgeOutputs(r.opened.outputs, own.outputs, own.bounds, x.options.within)
       r.bounds = own.bounds
     }
   }
@@ -338,7 +338,7 @@ async function judgeAgain(r: Runner, model: BenchModel, x: Context): Promise<voi
     const outputs = await ask(r.child, { op: 'outputs' }, x)
     const expected: readonly Datum[] = r.opened.outputs
     const bounds = r.bounds ?? estimatedBounds(model.graph, expected)
-    const same = judgeOutputs(outputs, expected, bounds)
+    const same = judgeOutputs(outputs, expected, bounds, x.options.within)
     if (same.verdict === 'different') {
       r.judged = { ...same, says: `the last run answered otherwise than the first: ${same.says}` }
     }

@@ -17,6 +17,6 @@ for (const file of globSync('**/*.d.ts', { cwd: dist })) {
   const path = join(dist, file)
   writeFileSync(path, readFileSync(path, 'utf8').replace(/(['"])(\.\.?\/[^'"]+)\.ts\1/g, '$1$2.js$1'))
 }
-for (const file of globSync('**/*.{py,json,proto,fbs}', { cwd: join(root, 'src') })) {
+for (const file of globSync('**/*.{py,json}', { cwd: join(root, 'src') })) {
   cpSync(join(root, 'src', file), join(dist, file))
 }

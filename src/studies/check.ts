@@ -67,6 +67,10 @@ export type Loaded = {
 
 const subjectName = (s: Subject): string => (s.variant ? `${s.target.name}:${s.variant}` : s.target.name)
 
+/** A slow runtime isn't timed for longer than this, in milliseconds: its few samples say enough. */
+const mostTiming = 5000
+const spent = (l: Loaded): number => l.times.reduce((sum, t) => sum + t, 0)
+
 /** Runs and judges. Never throws for a target's failure: that is a row of the result. */
 export async function check(model: Model, data: CheckData, options: CheckOptions): Promise<CheckResult> {
   const now = options.now ?? (() => performance.now())
@@ -132,7 +136,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
   }
   for (let i = 0; i < (options.repeats ?? 5); i++) {
     for (const l of loaded) {
-      if (failed.has(l)) continue
+      if (failed.has(l) || spent(l) > mostTiming) continue
       const t = now()
       await l.executable.run(samples[i % samples.length]!)
       l.times.push(now() - t)

@@ -51,7 +51,8 @@ export function growthView(
     for (const column of [t.injected, t.inherited, t.bound]) {
       for (let i = 0; i < order; i++) {
         const v = value(column, i)
-        if (v > 0 && Number.isFinite(v)) positive.push(Math.log10(v))
+        const drawn = column !== t.bound || Number(t.injected[i]) > 0
+        if (drawn && v > 0 && Number.isFinite(v)) positive.push(Math.log10(v))
       }
     }
     context.setTransform(ratio, 0, 0, ratio, 0, 0)
@@ -97,34 +98,31 @@ export function growthView(
     context.textAlign = 'right'
     context.fillText('last node', width - margin.right, height - 8)
 
-    const line = (column: readonly (number | string | null)[], name: string, dash: number[]): void => {
-      context.strokeStyle = colour(name)
-      context.lineWidth = 1.5
-      context.setLineDash(dash)
-      context.beginPath()
-      let drawing = false
-      for (let i = 0; i < order; i++) {
-        const v = value(column, i)
-        // An exact node has no bound and inherits nothing to speak of: the line has a gap there.
-        if (!(v > 0)) {
-          drawing = false
-          continue
-        }
-        if (drawing) context.lineTo(xOf(i, width), yOf(v))
-        else context.moveTo(xOf(i, width) - 0.5, yOf(v))
-        if (!drawing) context.lineTo(xOf(i, width) + 0.5, yOf(v))
-        drawing = true
-      }
-      context.stroke()
-      context.setLineDash([])
+    // The bound of each node is a dash of its own: an exact node between two others has none. Where nothing is injected, no
+    // element stands out whose bound could be shown.
+    const dash = Math.max(1, (xOf(1, width) - xOf(0, width)) * 0.4)
+    context.strokeStyle = colour('bound')
+    context.lineWidth = 1.5
+    context.beginPath()
+    for (let i = 0; i < order; i++) {
+      const v = value(t.bound, i)
+      if (!(v > 0) || !(Number(t.injected[i]) > 0)) continue
+      context.moveTo(xOf(i, width) - dash, yOf(v))
+      context.lineTo(xOf(i, width) + dash, yOf(v))
     }
-    // Where nothing is injected, no element stands out whose bound could be shown.
-    line(
-      t.bound.map((b, i) => (Number(t.injected[i]) > 0 ? b : null)),
-      'bound',
-      [4, 3],
-    )
-    line(t.inherited, 'inherited', [])
+    context.stroke()
+    context.strokeStyle = colour('inherited')
+    context.beginPath()
+    let drawing = false
+    for (let i = 0; i < order; i++) {
+      const v = value(t.inherited, i)
+      if (v > 0) {
+        if (drawing) context.lineTo(xOf(i, width), yOf(v))
+        else context.moveTo(xOf(i, width), yOf(v))
+      }
+      drawing = v > 0
+    }
+    context.stroke()
     const size = order > 1500 ? 1.6 : order > 300 ? 2.4 : 3.4
     const marks: [i: number, l: number][] = []
     for (let i = 0; i < order; i++) if (t.injected[i] !== null) marks.push([i, level(target, i)])

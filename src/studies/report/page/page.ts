@@ -80,18 +80,21 @@ export function page({ graphView, growthView, nodePanel, figure }: Parts): void 
   // Search: every word must occur in the node's name, operator or shape.
   const search = find<HTMLInputElement>('search')
   let matches: number[] = []
+  let shown = -1
   search.addEventListener('input', () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean)
     const texts = data.nodes.map((n) => `${n.op} ${n.name} ${n.shape}`.toLowerCase())
     matches = words.length
       ? texts.flatMap((text, i) => (words.every((w) => text.includes(w)) ? [i] : []))
       : []
+    shown = -1
     graph.highlight(words.length ? new Set(matches) : null)
     find('matches').textContent = words.length ? `${matches.length} of ${data.nodes.length}` : ''
   })
   search.addEventListener('keydown', (e) => {
     if (e.key !== 'Enter' || matches.length === 0) return
-    select(matches.find((i) => selected === null || i > selected) ?? matches[0]!, true)
+    shown = (shown + 1) % matches.length
+    select(matches[shown]!, true)
   })
 
   // Links to nodes in the text above.
@@ -105,7 +108,12 @@ export function page({ graphView, growthView, nodePanel, figure }: Parts): void 
   })
   if (data.targets.length > 0) {
     show(target)
-    const first = data.targets[target]!.blamed[0]
-    if (first !== undefined) select(first, false)
+    // The first to blame, else the one nearest to its bound.
+    const { blamed, excess } = data.targets[target]!
+    let [nearest, most] = [0, -1]
+    excess.forEach((e, i) => {
+      if (e !== null && Number(e) > most) [nearest, most] = [i, Number(e)]
+    })
+    select(blamed[0] ?? nearest, false)
   }
 }

@@ -1,30 +1,42 @@
 // C made by the compiler of this package, built by the system's gcc or clang and called in this process.
 
+import { availableParallelism } from 'node:os'
 import { compile } from '../compile/compile.ts'
-import { type CFiles, type COptions, renderC } from '../compile/render/c/program.ts'
-import { type Engine, engines } from '../compile/schedule.ts'
+import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../compile/prepare.ts'
+import { type CFiles, type COptions, renderC, renderUnits } from '../compile/render/c/program.ts'
+import { type ConvAlgorithm, defaultSchedule, type Engine, engines } from '../compile/schedule.ts'
 import { allocate } from '../core/dtype.ts'
-import { BugError, InputError } from '../core/errors.ts'
+import { BugError, InputError, UnsupportedError } from '../core/errors.ts'
 import { sizeOf } from '../core/tensor.ts'
-import { checkInputs } from '../ir/evaluate.ts'
+import { checkInputs } from '../ir/inputs.ts'
+import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isStatic, isTensor, printType } from '../ir/types.ts'
-import { build, findCompiler } from './c/compiler.ts'
+import { build, type Compiler, findCompiler } from './c/compiler.ts'
 import { shimSource } from './c/shim.ts'
-import { probeMachine } from './processor.ts'
+import { probeProcessor } from './processor.ts'
+import { perShape } from './shapes.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
 
 /** Milliseconds that a compiler may take for one model. */
 const compileLimit = 300_000
 
 type Vector = 'avx512' | 'avx2' | 'neon' | 'none'
+const algorithms: readonly ConvAlgorithm[] = ['direct', 'im2col', 'spatialPack', 'winograd2', 'winograd4']
 
+let best: Vector | undefined
 /** The widest vectors that this processor has. */
 function bestVector(): Vector {
-  const { features, architecture } = probeMachine().processor
-  if (features?.includes('avx512f') && features.includes('avx512bw') && features.includes('avx512vl'))
-    return 'avx512'
-  if (features?.includes('avx2') && features.includes('fma')) return 'avx2'
-  return architecture === 'arm64' ? 'neon' : 'none'
+  if (best) return best
+  const { features, architecture } = probeProcessor()
+  const has = (...names: string[]): boolean => names.every((n) => features?.includes(n))
+  best = has('avx512f', 'avx512bw', 'avx512vl')
+    ? 'avx512'
+    : has('avx2', 'fma')
+      ? 'avx2'
+      : architecture === 'arm64'
+        ? 'neon'
+        : 'none'
+  return best
 }
 
 const engineOf: Readonly<Record<Vector, Engine['name']>> = {
@@ -33,47 +45,101 @@ const engineOf: Readonly<Record<Vector, Engine['name']>> = {
   neon: 'c-neon',
   none: 'c-scalar',
 }
+const vectorBits: Readonly<Record<Vector, number>> = { avx512: 512, avx2: 256, neon: 128, none: 0 }
 const flagsOf: Readonly<Record<Vector, readonly string[]>> = {
   avx512: ['-march=native', '-mprefer-vector-width=512'],
-  avx2: ['-march=native', '-mprefer-vector-width=256'],
+  avx2: ['-march=native', '-mprefer-vector-width=256', '-mno-avx512f'],
   neon: ['-march=native'],
   none: [],
 }
+/** -O3 takes four times as long over a network and gives nothing: the loops are unrolled and vectors already. */
+const baseFlags = [
+  '-std=gnu11', '-O2', '-ffp-contract=off', '-fno-strict-aliasing', '-fno-math-errno', '-fno-trapping-math', '-fPIC', '-w',
+] // biome-ignore format: a list
 
-function optionsOf(o: TargetOptions): { vector: Vector; threads: number } {
+type COptionsChosen = {
+  readonly vector: Vector
+  readonly threads: number
+  readonly algorithm: ConvAlgorithm | undefined
+}
+
+function optionsOf(o: TargetOptions): COptionsChosen {
   const vector = o.vector === undefined || o.vector === 'auto' ? bestVector() : o.vector
-  if (vector !== 'avx512' && vector !== 'avx2' && vector !== 'neon' && vector !== 'none') {
+  if (vector !== 'avx512' && vector !== 'avx2' && vector !== 'neon' && vector !== 'none')
     throw new InputError(`c: vector, expected auto, avx512, avx2, neon or none, got ${vector}`)
-  }
   const threads = Number(o.threads ?? 1)
   if (!Number.isInteger(threads) || threads < 1 || threads > 256)
     throw new InputError(`c: threads, expected 1 to 256, got ${o.threads}`)
-  return { vector, threads }
+  const algorithm = algorithms.find((a) => a === o.algorithm)
+  if (o.algorithm !== undefined && o.algorithm !== 'auto' && !algorithm)
+    throw new InputError(`c: algorithm, expected auto, ${algorithms.join(', ')}, got ${o.algorithm}`)
+  return { vector, threads, algorithm }
 }
 
-/** The library function behind `strata convert MODEL -o model.c`: portable C99 with the weights inside, unless told otherwise. */
+/** Weights up to this many bytes go into the file, unless told otherwise. */
+const insideBytes = 4 << 20
+
+/**
+ * The library function behind `strata convert MODEL -o model.c`: portable C99, small weights inside the file and large ones
+ * beside it (`weights`), unless told otherwise. Throws UnsupportedError for what can't be compiled, shapes that are open included.
+ */
 export function graphToC(
   graph: Graph,
   options: Partial<COptions> & { readonly engine?: Engine['name'] } = {},
 ): CFiles {
   const dialect = options.dialect ?? 'c99'
-  const program = compile(graph, {
+  const program = compile(prepare(graph), {
     engine: engines[options.engine ?? (dialect === 'c99' ? 'c-scalar' : engineOf[bestVector()])],
   })
   const shapes = (ids: readonly number[]): string[] => ids.map((v) => printType(graph.values[v]!.type))
+  const weights = program.buffers.reduce((n, b) => n + (b.data ? (b.data as Uint8Array).byteLength : 0), 0)
   return renderC(program, {
     name: 'model',
-    weights: 'inside',
+    weights: weights <= insideBytes ? 'inside' : 'beside',
     ...options,
     dialect,
     shapes: { inputs: shapes(graph.inputs), outputs: shapes(graph.outputs) },
   })
 }
 
+/** What the compiled module gives to JavaScript. */
 type Loaded = {
-  init(weights: Uint8Array): void
-  run(...ports: ArrayBufferView[]): void
+  /** Weights, inputs, outputs. 0 where one of them is no typed array. */
+  run(...ports: readonly ArrayBufferView[]): number
   step(i: number): number
+  misalignment(bytes: Uint8Array): number
+}
+
+/** An artifact's bytes: the length of this as JSON (8 bytes), it, the weights. */
+type Parts = {
+  readonly header: string
+  readonly main: string
+  readonly units: readonly string[]
+  readonly arenaBytes: number
+  readonly steps: readonly { readonly nodes: readonly string[]; readonly name: string }[]
+}
+
+function encode(graph: Graph, o: COptionsChosen): Uint8Array {
+  const engine = engines[engineOf[o.vector]]
+  const { algorithm } = o
+  const program = compile(graph, {
+    engine,
+    ...(algorithm && { schedule: (_node, x) => ({ ...defaultSchedule(x, engine), algorithm }) }),
+  })
+  const names = program.steps.map((s) => ({ nodes: s.nodes, name: program.kernels[s.kernel]!.name }))
+  const { weights, ...files } = renderUnits(
+    program,
+    { name: 'model', dialect: o.vector === 'none' ? 'c99' : 'gnu', weights: 'beside', threads: o.threads },
+    availableParallelism(),
+  )
+  const { header, main, units, arenaBytes } = files
+  const parts: Parts = { header, main, units, arenaBytes, steps: names }
+  const text = new TextEncoder().encode(JSON.stringify(parts))
+  const bytes = new Uint8Array(8 + text.length + weights!.length)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true)
+  bytes.set(text, 8)
+  bytes.set(weights!, 8 + text.length)
+  return bytes
 }
 
 export const c: Target = {
@@ -87,109 +153,107 @@ export const c: Target = {
       : { present: false, reason: 'no C compiler found. Install gcc or clang, or set $CC.' }
   },
   async compile(graph, options): Promise<Artifact> {
-    const { vector } = optionsOf(options)
-    const program = compile(graph, { engine: engines[engineOf[vector]] })
-    const files = renderC(program, {
-      name: 'model',
-      dialect: vector === 'none' ? 'c99' : 'gnu',
-      weights: 'beside',
-    })
-    const steps = program.steps.map((s) => ({ nodes: s.nodes, name: program.kernels[s.kernel]!.name }))
-    const text = new TextEncoder().encode(
-      JSON.stringify({ source: files.source, header: files.header, arenaBytes: files.arenaBytes, steps }),
-    )
-    const bytes = new Uint8Array(8 + text.length + files.weights!.length)
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true)
-    bytes.set(text, 8)
-    bytes.set(files.weights!, 8 + text.length)
-    return { target: 'c', options, bytes, graph }
+    const chosen = optionsOf(options)
+    const fixed = specialize(graph)
+    const missing = uncompilable(fixed)
+    if (missing.length > 0) throw new UnsupportedError('c', missing)
+    // Open shapes are fixed by the first inputs that come: see `load`.
+    if (!isStaticGraph(fixed) || shapeInputs(fixed).size > 0) return { target: 'c', options, graph }
+    return { target: 'c', options, bytes: encode(prepare(fixed), chosen), graph }
   },
-  async load(artifact): Promise<Executable> {
-    const { bytes, graph } = artifact
-    if (!bytes) throw new BugError('c: an artifact without bytes')
+  async load({ graph, options, bytes }): Promise<Executable> {
     const compiler = findCompiler()
     if (!compiler) throw new InputError('c: no C compiler found. Install gcc or clang, or set $CC.')
-    const { vector, threads } = optionsOf(artifact.options)
-    const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))
-    const parts = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as {
-      source: string
-      header: string
-      arenaBytes: number
-      steps: { nodes: string[]; name: string }[]
-    }
-    const flags = [
-      '-std=gnu11',
-      '-O3',
-      '-ffp-contract=off',
-      '-fno-strict-aliasing',
-      '-fno-math-errno',
-      '-fno-trapping-math',
-      ...flagsOf[vector],
-      '-shared',
-      '-fPIC',
-      '-w',
-    ]
-    const path = await build({
-      compiler,
-      files: {
-        'model.c': parts.source,
-        'model.h': parts.header,
-        'shim.c': shimSource('model', graph.inputs.length, graph.outputs.length, threads),
-      },
-      main: 'shim.c',
-      flags,
-      output: 'model.node',
-      limit: compileLimit,
-    })
-    const module = { exports: {} as Loaded }
-    process.dlopen(module, path)
-    const weights = aligned(bytes.subarray(8 + length))
-    const outputs = graph.outputs.map((v) => {
-      const { type } = graph.values[v]!
-      if (type.kind !== 'tensor' || !isStatic(type.shape))
-        throw new BugError('c: an output without a static shape')
-      return { dtype: type.dtype, shape: type.shape }
-    })
-    const go = (inputs: readonly Datum[]): Datum[] => {
-      checkInputs(graph, inputs)
-      const made = outputs.map((o) => ({ ...o, data: allocate(o.dtype, sizeOf(o.shape)) }))
-      const ins = inputs.map((t) => {
-        if (!isTensor(t) || t.dtype === 'string') throw new InputError('c: expected number tensors')
-        return t.data as Float32Array
-      })
-      // Another executable of the same code shares its statics: the weights are given anew.
-      module.exports.init(weights)
-      module.exports.run(...ins, ...made.map((o) => o.data as Float32Array))
-      return made
-    }
-    return {
-      facts: {
-        compiler: compiler.version,
-        flags: flags.join(' '),
-        vector,
-        threads,
-        memoryBytes: parts.arenaBytes + weights.length,
-      },
-      run: async (inputs) => go(inputs),
-      async profile(inputs) {
-        go(inputs)
-        const times = new Map<string, NodeTime>()
-        parts.steps.forEach((s, i) => {
-          const ms = module.exports.step(i) * 1000
-          const node = s.nodes[0] ?? s.name
-          times.set(node, { node, ms: ms + (times.get(node)?.ms ?? 0), what: s.name })
-        })
-        return [...times.values()]
-      },
-      dispose: async () => {},
-    }
+    const chosen = optionsOf(options)
+    if (bytes) return load(graph, bytes, chosen, compiler)
+    return perShape(graph, facts(chosen, compiler), (fixed) =>
+      load(fixed, encode(prepare(fixed), chosen), chosen, compiler),
+    )
   },
 }
 
-/** A copy whose first byte lies on a 64-byte boundary: vectors of weights are loaded whole lines at a time. */
-function aligned(bytes: Uint8Array): Uint8Array {
-  const room = new Uint8Array(new ArrayBuffer(bytes.length + 64))
-  // V8 aligns large buffers to at least 16 bytes; where exactly can't be seen from here, so the copy only guards element alignment.
-  room.set(bytes)
-  return room.subarray(0, bytes.length)
+const flagsFor = (o: COptionsChosen): string[] => [...baseFlags, ...flagsOf[o.vector]]
+const facts = (o: COptionsChosen, compiler: Compiler): NonNullable<Executable['facts']> => ({
+  compiler: compiler.version,
+  flags: flagsFor(o).join(' '),
+  vector: o.vector,
+  vectorBits: vectorBits[o.vector],
+  processor: probeProcessor().name ?? 'unknown',
+  threads: o.threads,
+})
+
+async function load(
+  graph: Graph,
+  bytes: Uint8Array,
+  chosen: COptionsChosen,
+  compiler: Compiler,
+): Promise<Executable> {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))
+  const parts = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Parts
+  const { inputs, outputs } = graph
+  const { units, main } = parts
+  const path = await build({
+    compiler,
+    files: {
+      'model.h': parts.header,
+      'main.c': main,
+      'shim.c': shimSource('model', 'main.c', inputs.length, outputs.length, chosen.threads),
+      ...Object.fromEntries(units.map((u, i) => [`unit${i}.c`, u])),
+    },
+    sources: ['shim.c', ...units.map((_, i) => `unit${i}.c`)],
+    flags: flagsFor(chosen),
+    linkFlags: ['-shared', '-lm', '-lpthread'],
+    output: 'model.node',
+    limit: compileLimit,
+  })
+  const module = { exports: {} as Loaded }
+  process.dlopen(module, path)
+  const { exports } = module
+  const weights = aligned(bytes.subarray(8 + length), exports)
+  const types = outputs.map((v) => {
+    const { type } = graph.values[v]!
+    if (type.kind !== 'tensor' || !isStatic(type.shape) || type.dtype === 'string')
+      throw new BugError('c: an output without a static shape')
+    return { dtype: type.dtype, shape: type.shape }
+  })
+  /** Runs once; the arrays stay alive as long as the result does. */
+  const go = (inputs: readonly Datum[]): { results: Datum[]; ports: ArrayBufferView[] } => {
+    checkInputs(graph, inputs)
+    const results = types.map((o) => ({ ...o, data: allocate(o.dtype, sizeOf(o.shape)) }))
+    const ports = [...inputs, ...results].map((t) => {
+      if (!isTensor(t) || t.dtype === 'string') throw new InputError('c: expected tensors of numbers')
+      return raw(t.data as Float32Array)
+    })
+    if (exports.run(weights, ...ports) !== 1) throw new BugError('c: a port is no typed array')
+    return { results, ports }
+  }
+  return {
+    facts: { ...facts(chosen, compiler), memoryBytes: parts.arenaBytes + weights.length },
+    run: async (inputs) => go(inputs).results,
+    async profile(inputs) {
+      const { ports } = go(inputs)
+      const times = new Map<string, NodeTime>()
+      parts.steps.forEach((s, i) => {
+        const ms = exports.step(i) * 1000
+        const node = s.nodes[0] ?? s.name
+        times.set(node, { node, ms: ms + (times.get(node)?.ms ?? 0), what: s.name })
+      })
+      // Steps work on the ports' memory, which must live until here.
+      if (ports.length !== inputs.length + types.length) throw new BugError('c: ports changed')
+      return [...times.values()]
+    },
+    dispose: async () => {},
+  }
+}
+
+/** N-API knows no arrays of float16. */
+const raw = (data: Float32Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+
+/** The weights from a 64-byte boundary on, so that no vector of them lies in two cache lines. Copied where they don't. */
+function aligned(bytes: Uint8Array, at: Pick<Loaded, 'misalignment'>): Uint8Array {
+  if (bytes.length > 0 && at.misalignment(bytes) === 0) return bytes
+  const room = new Uint8Array(bytes.length + 64)
+  const start = (64 - at.misalignment(room)) % 64
+  room.set(bytes, start)
+  return room.subarray(start, start + bytes.length)
 }

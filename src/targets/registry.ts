@@ -1,6 +1,7 @@
 // Every target there is. A new one is a line here.
 
 import { InputError } from '../core/errors.ts'
+import { c } from './c.ts'
 import { onnxruntime } from './onnxruntime.ts'
 import { onnxruntimeWeb } from './onnxruntime-web.ts'
 import { pythonPeers } from './python/peers.ts'
@@ -12,7 +13,15 @@ import { wasm } from './wasm.ts'
 export { nativeTargets } from './python/native.ts'
 
 /** Targets that run a graph. */
-export const targets: readonly Target[] = [reference, wasm, onnxruntime, onnxruntimeWeb, tfjs, ...pythonPeers]
+export const targets: readonly Target[] = [
+  reference,
+  wasm,
+  c,
+  onnxruntime,
+  onnxruntimeWeb,
+  tfjs,
+  ...pythonPeers,
+]
 
 export type Chosen = { readonly target: Target; readonly variant: string; readonly options: TargetOptions }
 

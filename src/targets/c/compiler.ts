@@ -1,12 +1,12 @@
 // The system's C compiler: found, asked what it can do, run with a time limit; what it makes is kept in a cache by content.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 import { InputError } from '../../core/errors.ts'
-import { digestText } from '../../core/hash.ts'
-import { privateFolder, removeFolder, spawnGroup } from '../processes.ts'
+import { digest, digestText } from '../../core/hash.ts'
+import { killGroup, privateFolder, removeFolder, spawnGroup } from '../processes.ts'
 
 export type Compiler = { readonly command: string; readonly version: string }
 
@@ -31,27 +31,44 @@ export const cacheFolder = (): string =>
 
 export type Job = {
   readonly compiler: Compiler
-  /** File name → text; `main` is what is compiled. */
+  /** File name → text. */
   readonly files: Readonly<Record<string, string>>
-  readonly main: string
+  /** Those that are compiled, side by side, and linked. */
+  readonly sources: readonly string[]
   readonly flags: readonly string[]
+  readonly linkFlags: readonly string[]
   /** Name of what is made, e.g. `model.node`. */
   readonly output: string
-  /** Milliseconds. */
+  /** Milliseconds in all. */
   readonly limit: number
 }
 
+/** What follows a cached file: a mark and the digest of all before it, which linkers' formats allow. */
+const seal = (bytes: Uint8Array): string => `\nstrata ${digest(bytes)}\n`
+const sealLength = seal(new Uint8Array()).length
+
+/** Whether a cached file is whole. Loading a truncated one would kill the process. */
+function isWhole(path: string): boolean {
+  try {
+    const bytes = readFileSync(path)
+    const body = bytes.subarray(0, bytes.length - sealLength)
+    return seal(body) === bytes.subarray(body.length).toString('latin1')
+  } catch {
+    return false
+  }
+}
+
 /**
- * Compiles, or finds the same job done before. The result appears in the cache whole or not at all. Throws InputError with the
- * compiler's first complaint, or that it took too long.
+ * Compiles, or finds the same job done before. The result appears in the cache whole or not at all; a damaged one is made anew.
+ * Throws InputError with the compiler's first complaint, or that it took too long.
  */
 export async function build(job: Job): Promise<string> {
   const key = digestText(
-    JSON.stringify([job.compiler.version, job.flags, job.main, Object.entries(job.files)]),
+    JSON.stringify([job.compiler, job.flags, job.linkFlags, job.sources, Object.entries(job.files)]),
   )
   const folder = cacheFolder()
   const target = join(folder, `${key}-${job.output}`)
-  if (existsSync(target)) return target
+  if (isWhole(target)) return target
   const room = privateFolder()
   try {
     try {
@@ -61,16 +78,16 @@ export async function build(job: Job): Promise<string> {
         `${room}: the C source can't be written: ${(e as Error).message}. Free some space or set TMPDIR.`,
       )
     }
-    const made = join(room, job.output)
-    await run(job.compiler.command, [...job.flags, job.main, '-o', made, '-lm', '-lpthread'], room, job.limit)
+    await compileAll(job, room)
+    const part = join(folder, `${key}.${process.pid}.part`)
     try {
       mkdirSync(folder, { recursive: true })
-      const part = `${target}.${process.pid}.part`
-      const { copyFileSync } = await import('node:fs')
-      copyFileSync(made, part)
+      const made = readFileSync(join(room, job.output))
+      writeFileSync(part, made)
+      appendFileSync(part, seal(made))
       renameSync(part, target)
     } catch (e) {
-      rmSync(`${target}.${process.pid}.part`, { force: true })
+      rmSync(part, { force: true })
       throw new InputError(
         `${folder}: the compiled model can't be kept: ${(e as Error).message}. Free some space or set XDG_CACHE_HOME.`,
       )
@@ -81,32 +98,65 @@ export async function build(job: Job): Promise<string> {
   }
 }
 
-function run(command: string, args: readonly string[], cwd: string, limit: number): Promise<void> {
+/** Compiles the sources, as many at a time as there are cores, and links them. The first failure ends the others. */
+async function compileAll(job: Job, room: string): Promise<void> {
+  const { command } = job.compiler
+  const stop = new AbortController()
+  const timer = setTimeout(
+    () =>
+      stop.abort(
+        new InputError(
+          `${command}: compiling took longer than ${job.limit / 1000} s and was stopped. Try another compiler ($CC) or the option vector none.`,
+        ),
+      ),
+    job.limit,
+  )
+  try {
+    const waiting = [...job.sources]
+    const lane = async (): Promise<void> => {
+      for (let source = waiting.shift(); source !== undefined; source = waiting.shift())
+        await run(command, [...job.flags, '-c', source, '-o', `${source}.o`], room, stop.signal)
+    }
+    const lanes = Array.from({ length: Math.min(availableParallelism(), waiting.length) }, lane)
+    await Promise.all(lanes).catch(async (e) => {
+      stop.abort(e)
+      await Promise.allSettled(lanes)
+      throw e
+    })
+    const objects = job.sources.map((s) => `${s}.o`)
+    await run(command, [...job.flags, ...objects, ...job.linkFlags, '-o', job.output], room, stop.signal)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function run(command: string, args: readonly string[], cwd: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason)
+      return
+    }
     const child = spawnGroup(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
     let complaint = ''
     child.stderr?.on('data', (d: Buffer) => {
       if (complaint.length < 10_000) complaint += String(d)
     })
-    const timer = setTimeout(() => {
-      reject(
-        new InputError(
-          `${command}: compiling took longer than ${Math.round(limit / 1000)} s and was stopped. Try fewer unrolled loops, or another compiler ($CC).`,
-        ),
-      )
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-    }, limit)
+    const stop = (): void => {
+      if (child.pid !== undefined) killGroup(child.pid)
+    }
+    signal.addEventListener('abort', stop, { once: true })
     child.on('error', (e) => {
-      clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
       reject(new InputError(`${command}: can't be run: ${e.message}. Install gcc or clang, or set $CC.`))
     })
-    child.on('exit', (code, signal) => {
-      clearTimeout(timer)
+    child.on('close', (code, killed) => {
+      signal.removeEventListener('abort', stop)
       if (code === 0) resolve()
+      else if (signal.aborted) reject(signal.reason)
       else {
-        const first =
-          complaint.split('\n').find((l) => /error|fatal/i.test(l)) ?? complaint.split('\n')[0] ?? ''
-        reject(new InputError(`${command}: failed (${signal ?? `status ${code}`}): ${first.slice(0, 300)}`))
+        const lines = complaint.split('\n')
+        const first = lines.find((l) => /error|fatal/i.test(l)) ?? lines[0] ?? ''
+        reject(new InputError(`${command}: failed (${killed ?? `status ${code}`}): ${first.slice(0, 300)}`))
       }
     })
   })

@@ -1,14 +1,20 @@
 // The C around a model's file that lets Node call it: N-API by hand-declared prototypes (no headers needed), and a pool of
 // threads that walk the model's steps together.
 
-/** C source that includes `NAME.c`. `inputs` and `outputs` count its ports. */
-export function shimSource(name: string, inputs: number, outputs: number, threads: number): string {
+/** C source that includes `main`. `inputs` and `outputs` count its ports. */
+export function shimSource(
+  name: string,
+  main: string,
+  inputs: number,
+  outputs: number,
+  threads: number,
+): string {
   const ports = inputs + outputs
   const set = [
-    ...Array.from({ length: inputs }, (_, i) => `${name}_in${i} = port[${i}];`),
-    ...Array.from({ length: outputs }, (_, i) => `${name}_out${i} = port[${inputs + i}];`),
+    ...Array.from({ length: inputs }, (_, i) => `${name}_in${i} = at[${i + 1}];`),
+    ...Array.from({ length: outputs }, (_, i) => `${name}_out${i} = at[${inputs + i + 1}];`),
   ].join(' ')
-  return `#include "${name}.c"
+  return `#include "${main}"
 #include <stddef.h>
 #include <pthread.h>
 #include <time.h>
@@ -26,7 +32,9 @@ int napi_get_value_int32(napi_env, napi_value, int32_t *);
 
 enum { threads = ${threads}, spins = 20000 };
 static int next_item[${name}_step_count + 1];
-static int arrived, phase, generation, stopping;
+static int arrived, phase, generation, team = 1;
+/* One run at a time, also of several of Node's own threads. */
+static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 
@@ -39,7 +47,7 @@ static inline void relax(void) {
 /* All threads have finished the step; the last to arrive lets the others go. */
 static void barrier(void) {
   int mine = __atomic_load_n(&phase, __ATOMIC_ACQUIRE);
-  if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == threads) {
+  if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == team) {
     __atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&phase, mine + 1, __ATOMIC_RELEASE);
     return;
@@ -51,71 +59,79 @@ static void barrier(void) {
 }
 
 /* Items are handed out one run of them at a time, so that a slow thread holds up no other. */
-static void work(void) {
+static void work(int32_t thread) {
   for (int s = 0; s < ${name}_step_count; s++) {
     int from = ${name}_steps[s].from, count = ${name}_steps[s].to - from;
-    int run = count / (threads * 4) > 0 ? count / (threads * 4) : 1;
+    int run = count / (team * 4) > 0 ? count / (team * 4) : 1;
     for (;;) {
       int at = __atomic_fetch_add(&next_item[s], run, __ATOMIC_RELAXED);
       if (at >= count) break;
-      ${name}_steps[s].run(from + at, from + (at + run < count ? at + run : count));
+      ${name}_steps[s].run(from + at, from + (at + run < count ? at + run : count), thread);
     }
     barrier();
   }
 }
 
-static void *worker(void *unused) {
+static void *worker(void *number) {
   int seen = 0;
-  (void)unused;
   for (;;) {
     for (int i = 0; i < spins && __atomic_load_n(&generation, __ATOMIC_ACQUIRE) == seen; i++) relax();
     pthread_mutex_lock(&lock);
-    while (generation == seen && !stopping) pthread_cond_wait(&wake, &lock);
+    while (generation == seen) pthread_cond_wait(&wake, &lock);
     seen = generation;
     pthread_mutex_unlock(&lock);
-    if (stopping) return NULL;
-    work();
+    work((int32_t)(intptr_t)number);
   }
+  return NULL;
 }
 
-static int started;
+/* As many threads as the system gives. */
 static void start(void) {
-  for (started = 1; started < threads; started++) {
+  static int started;
+  if (started) return;
+  started = 1;
+  for (; team < threads; team++) {
     pthread_t t;
-    if (pthread_create(&t, NULL, worker, NULL) != 0) return;
+    if (pthread_create(&t, NULL, worker, (void *)(intptr_t)team) != 0) return;
     pthread_detach(t);
   }
 }
 
 static void run_all(void) {
-  if (threads == 1) {
-    for (int i = 0; i < ${name}_step_count; i++) ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to);
+  if (threads > 1) start();
+  if (team == 1) {
+    for (int i = 0; i < ${name}_step_count; i++) ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to, 0);
     return;
   }
-  if (!started) start();
   for (int i = 0; i < ${name}_step_count; i++) next_item[i] = 0;
   pthread_mutex_lock(&lock);
   __atomic_add_fetch(&generation, 1, __ATOMIC_ACQ_REL);
   pthread_cond_broadcast(&wake);
   pthread_mutex_unlock(&lock);
-  work();
+  work(0);
 }
 
-/* Typed arrays in the order of the ports: inputs, then outputs. */
+/* Typed arrays: the weights, then inputs, then outputs. */
 static int ports(napi_env env, napi_callback_info info) {
-  size_t count = ${ports};
-  napi_value args[${ports}];
-  void *port[${ports}];
+  size_t count = ${ports + 1};
+  napi_value args[${ports + 1}];
+  void *at[${ports + 1}];
   napi_get_cb_info(env, info, &count, args, NULL, NULL);
-  for (int i = 0; i < ${ports}; i++)
-    if (napi_get_typedarray_info(env, args[i], NULL, NULL, &port[i], NULL, NULL) != 0) return 0;
+  for (int i = 0; i < ${ports + 1}; i++)
+    if (napi_get_typedarray_info(env, args[i], NULL, NULL, &at[i], NULL, NULL) != 0) return 0;
+  ${name}_init(at[0]);
   ${set}
   return 1;
 }
 
 static napi_value run(napi_env env, napi_callback_info info) {
-  if (ports(env, info)) run_all();
-  return NULL;
+  napi_value out;
+  pthread_mutex_lock(&running);
+  int fit = ports(env, info);
+  if (fit) run_all();
+  pthread_mutex_unlock(&running);
+  napi_create_double(env, fit, &out);
+  return out;
 }
 
 /* Runs one step on one thread with the ports of the last run, and returns its seconds: for profiles. */
@@ -128,25 +144,27 @@ static napi_value step(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, arg, &i);
   if (i < 0 || i >= ${name}_step_count) return NULL;
   clock_gettime(CLOCK_MONOTONIC, &a);
-  ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to);
+  ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to, 0);
   clock_gettime(CLOCK_MONOTONIC, &b);
   napi_create_double(env, (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec), &out);
   return out;
 }
 
-static napi_value init(napi_env env, napi_callback_info info) {
+/* Bytes from the last 64-byte boundary to an array's first byte. */
+static napi_value misalignment(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value arg;
-  void *weights;
+  napi_value arg, out;
+  void *at = NULL;
   napi_get_cb_info(env, info, &count, &arg, NULL, NULL);
-  if (napi_get_typedarray_info(env, arg, NULL, NULL, &weights, NULL, NULL) == 0) ${name}_init(weights);
-  return NULL;
+  napi_get_typedarray_info(env, arg, NULL, NULL, &at, NULL, NULL);
+  napi_create_double(env, (double)((uintptr_t)at % 64), &out);
+  return out;
 }
 
 napi_value napi_register_module_v1(napi_env env, napi_value exports) {
   napi_value f;
-  napi_create_function(env, "init", (size_t)-1, init, NULL, &f);
-  napi_set_named_property(env, exports, "init", f);
+  napi_create_function(env, "misalignment", (size_t)-1, misalignment, NULL, &f);
+  napi_set_named_property(env, exports, "misalignment", f);
   napi_create_function(env, "run", (size_t)-1, run, NULL, &f);
   napi_set_named_property(env, exports, "run", f);
   napi_create_function(env, "step", (size_t)-1, step, NULL, &f);

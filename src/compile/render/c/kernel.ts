@@ -54,6 +54,9 @@ const placeOps: Partial<Record<ScalarFn, string>> = {
   bitAnd: '&',
 }
 
+type Call = Extract<Expr, { kind: 'call' }>
+const isCompare = (e: Expr): e is Call => e.kind === 'call' && compares.has(e.fn)
+
 const isIntegerType = (t: ComputeType): boolean => !isFloat(t as DType) && t !== 'bool'
 
 export type CFunction = { readonly prototype: string; readonly text: string }
@@ -81,7 +84,7 @@ export class KernelWriter {
     const { kernel } = this
     const parameters = kernel.parameters.map((p) => {
       const type = storageType[p.dtype as Exclude<DType, 'string'>]
-      return `${p.access === 'read' ? 'const ' : ''}${type} *restrict ${id(p.name)}`
+      return `${p.access === 'read' ? 'const ' : ''}${type} *restrict ${bufferId(p.name)}`
     })
     const [outer] = kernel.body
     const parallel = kernel.body.length === 1 && outer?.kind === 'for' && outer.mode === 'parallel'
@@ -129,7 +132,7 @@ export class KernelWriter {
 
   /** Comparisons of places are plain too. */
   private condition(e: Expr): string {
-    if (e.kind === 'call' && compares.has(e.fn) && e.args.every((a) => this.isPlace(a)))
+    if (isCompare(e) && e.args.every((a) => this.isPlace(a)))
       return `${this.index(e.args[0]!)} ${infix[e.fn]} ${this.index(e.args[1]!)}`
     return this.expr(e)
   }
@@ -147,15 +150,16 @@ export class KernelWriter {
   private isPlace(e: Expr): boolean {
     if (e.kind === 'const') return e.type === undefined
     if (e.kind === 'var') return this.places.has(e.name)
-    return (
-      e.kind === 'call' &&
-      (e.fn in placeOps || e.fn === 'min' || e.fn === 'max') &&
-      e.args.every((a) => this.isPlace(a))
-    )
+    if (e.kind !== 'call') return false
+    const [first, ...rest] = e.args as [Expr, ...Expr[]]
+    if (e.fn === 'select') return isCompare(first) && [...first.args, ...rest].every((a) => this.isPlace(a))
+    return (e.fn in placeOps || e.fn === 'min' || e.fn === 'max') && e.args.every((a) => this.isPlace(a))
   }
 
   /** Index arithmetic: plain signed integers. */
   private index(e: Expr): string {
+    if (e.kind === 'call' && e.fn === 'select' && this.isPlace(e))
+      return `(${this.condition(e.args[0]!)} ? ${this.index(e.args[1]!)} : ${this.index(e.args[2]!)})`
     if (e.kind === 'call' && e.args.length === 2) {
       const op = placeOps[e.fn]
       const [a, b] = e.args as [Expr, Expr]
@@ -173,7 +177,7 @@ export class KernelWriter {
   }
 
   private place(buffer: string, index: Expr): string {
-    return `${id(buffer)}[${this.index(index)}]`
+    return `${bufferId(buffer)}[${this.index(index)}]`
   }
 
   private load(e: Extract<Expr, { kind: 'load' }>): string {
@@ -186,7 +190,7 @@ export class KernelWriter {
       return at
     }
     const from = this.prelude.vector(storageType[d], width)
-    const at = `*(const ${from}_u *)(${id(e.buffer)} + ${this.index(e.index)})`
+    const at = `*(const ${from}_u *)(${bufferId(e.buffer)} + ${this.index(e.index)})`
     const t = this.type(e)
     const to = this.prelude.value(t)
     if (d === 'float16')
@@ -213,7 +217,7 @@ export class KernelWriter {
       return `${at} = (${storageType[d]})(${v})`
     }
     const to = this.prelude.vector(storageType[d], t.lanes)
-    const at = `*(${to}_u *)(${id(buffer)} + ${this.index(index)})`
+    const at = `*(${to}_u *)(${bufferId(buffer)} + ${this.index(index)})`
     const from = this.prelude.value(t)
     if (d === 'float16')
       return `${at} = ${this.lanewise(`store_half_x${t.lanes}`, to, t.lanes, [from], `${this.half('float_to_half')}(a[i])`)}(${v})`
@@ -287,6 +291,7 @@ export class KernelWriter {
         return `(${this.prelude.value(t)}){${e.args.map((a) => (t.type === 'bool' ? `-(${this.expr(a)})` : this.expr(a))).join(', ')}}`
       }
       case 'lane': {
+        if (this.type(e.arg).lanes === 1) return this.expr(e.arg)
         const value = `(${this.expr(e.arg)})[${e.lane}]`
         return this.type(e).type === 'bool' ? `(${value} != 0)` : value
       }
@@ -326,6 +331,7 @@ export class KernelWriter {
 
   private across(e: Extract<Expr, { kind: 'across' }>): string {
     const t = this.type(e.arg)
+    if (t.lanes === 1) return this.expr(e.arg)
     const [type, scalar] = [this.prelude.value(t), valueType({ ...t, lanes: 1 })]
     const name = `across_${e.fn}_${type}`
     // Halves are combined, as a tree: the order of the interpreter.
@@ -636,6 +642,9 @@ const isNumber = (e: Expr | undefined): boolean => {
 
 /** Identifiers of loops may hold characters that C's don't. */
 export const id = (name: string): string => `v_${name.replace(/[^A-Za-z0-9_]/g, '_')}`
+
+/** Buffers have names of their own: a local may be called the same. */
+const bufferId = (name: string): string => `b_${name.replace(/[^A-Za-z0-9_]/g, '_')}`
 
 /** A finite double exactly, in C99's hexadecimal form. */
 export function hexFloat(v: number): string {

@@ -60,7 +60,7 @@ export function renderUnits(program: Program, options: COptions, count: number):
   const total = kernels.reduce((n, k) => n + k.text.length, 0)
   const most = Math.min(count, Math.floor(total / unitLength))
   if (most < 2) return { ...files, main: [head, ...kernels.map((k) => k.text), tail].join('\n'), units: [] }
-  const shared = `#define STRATA_KERNEL __attribute__((noinline, visibility("hidden"))) void\n${head}`
+  const shared = `#define STRATA_KERNEL STRATA_APART __attribute__((visibility("hidden"))) void\n${head}`
   const units = Array.from({ length: most }, () => ({ length: 0, kernels: [] as string[] }))
   // Longest first, each to the shortest unit.
   for (const k of [...kernels].sort((a, b) => b.text.length - a.text.length)) {
@@ -182,8 +182,14 @@ ${options.dialect === 'gnu' ? '#if defined(__FMA__) || defined(__AVX512F__)\n#in
 
 #if defined(__GNUC__)
 #define STRATA_ALIGNED __attribute__((aligned(64)))
+/* gcc 12 drops the call of a clone that it makes for constant pointers: kernels are compiled apart from their callers. */
+#if defined(__clang__) || __GNUC__ < 8
+#define STRATA_APART __attribute__((noinline))
+#else
+#define STRATA_APART __attribute__((noipa))
+#endif
 #ifndef STRATA_KERNEL
-#define STRATA_KERNEL __attribute__((noinline)) static void
+#define STRATA_KERNEL STRATA_APART static void
 #endif
 #else
 #define STRATA_ALIGNED

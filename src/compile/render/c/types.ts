@@ -32,6 +32,9 @@ const scalarTypes: Readonly<Record<ComputeType, string>> = {
   int32: 'int32_t',
   uint32: 'uint32_t',
   bool: 'int32_t',
+  int16: 'int16_t',
+  int8: 'int8_t',
+  uint8: 'uint8_t',
 }
 
 /** A vector of a storage type is named by its C type and count: `float_x8`. */

@@ -18,27 +18,65 @@ export function broadcastStrides(shape: readonly number[], out: readonly number[
   return out.map((_, i) => (i < lead || shape[i - lead] === 1 ? 0 : strides[i - lead]!))
 }
 
+/** A stretch of the output along which every input's offset advances evenly: a start and a step for each input. */
+type Stretch = (i: number, count: number, starts: Float64Array, steps: readonly number[]) => void
+
+/** Walks the output in row-major order by stretches as long as the inputs' strides allow. */
+export function forEachStretch(
+  shapes: readonly (readonly number[])[],
+  out: readonly number[],
+  visit: Stretch,
+): void {
+  // Neighbouring dimensions that all inputs walk alike are one.
+  const dims: number[] = []
+  const strides: number[][] = shapes.map(() => [])
+  const own = shapes.map((s) => broadcastStrides(s, out))
+  out.forEach((d, k) => {
+    if (d === 1) return
+    const last = dims.length - 1
+    if (last >= 0 && own.every((s, t) => strides[t]![last] === s[k]! * d)) {
+      dims[last]! *= d
+      own.forEach((s, t) => {
+        strides[t]![last] = s[k]!
+      })
+      return
+    }
+    dims.push(d)
+    own.forEach((s, t) => {
+      strides[t]!.push(s[k]!)
+    })
+  })
+  const inner = dims.length - 1
+  const count = inner < 0 ? 1 : dims[inner]!
+  const steps = strides.map((s) => (inner < 0 ? 0 : s[inner]!))
+  const index = new Array<number>(dims.length).fill(0)
+  const starts = new Float64Array(shapes.length)
+  const n = sizeOf(out)
+  for (let i = 0; i < n; i += count) {
+    visit(i, count, starts, steps)
+    for (let d = inner - 1; d >= 0; d--) {
+      index[d]!++
+      for (let t = 0; t < strides.length; t++) starts[t]! += strides[t]![d]!
+      if (index[d]! < dims[d]!) break
+      for (let t = 0; t < strides.length; t++) starts[t]! -= strides[t]![d]! * dims[d]!
+      index[d] = 0
+    }
+  }
+}
+
 /** Calls `visit(i, offsets)` for every element of `out` in row-major order, with each input's element offset. */
 export function forEachBroadcast(
   shapes: readonly (readonly number[])[],
   out: readonly number[],
-  visit: (i: number, offsets: Int32Array | Float64Array) => void,
+  visit: (i: number, offsets: Float64Array) => void,
 ): void {
-  const strides = shapes.map((s) => broadcastStrides(s, out))
-  const rank = out.length
-  const index = new Array<number>(rank).fill(0)
   const offsets = new Float64Array(shapes.length)
-  const n = sizeOf(out)
-  for (let i = 0; i < n; i++) {
-    visit(i, offsets)
-    for (let d = rank - 1; d >= 0; d--) {
-      index[d]!++
-      for (let s = 0; s < shapes.length; s++) offsets[s]! += strides[s]![d]!
-      if (index[d]! < out[d]!) break
-      for (let s = 0; s < shapes.length; s++) offsets[s]! -= strides[s]![d]! * out[d]!
-      index[d] = 0
+  forEachStretch(shapes, out, (i, count, starts, steps) => {
+    for (let k = 0; k < count; k++) {
+      for (let s = 0; s < offsets.length; s++) offsets[s] = starts[s]! + k * steps[s]!
+      visit(i + k, offsets)
     }
-  }
+  })
 }
 
 /** A formula with its numeric attributes filled in. */
@@ -72,16 +110,27 @@ function evaluateText(e: Expr, inputs: readonly Tensor[], dtype: DType, shape: r
     throw new InputError('expected numbers, got strings')
   const out = zeros(dtype, shape)
   const [a, b, c] = inputs.map((t) => t.data)
-  forEachBroadcast(
+  const put = (i: number, p: number, q: number, r: number): void => {
+    if (e.fn === 'select') (out.data as string[])[i] = (a![p] ? b![q] : c![r]) as string
+    else store(dtype, out.data, i, (a![p] === b![q]) === (e.fn === 'eq') ? 1 : 0)
+  }
+  eachElement(inputs, shape, put)
+  return out
+}
+
+/** Calls `put` with the output's index and each input's offset. */
+function eachElement(
+  inputs: readonly Tensor[],
+  shape: readonly number[],
+  put: (i: number, p: number, q: number, r: number) => void,
+): void {
+  forEachStretch(
     inputs.map((t) => t.shape),
     shape,
-    (i, o) => {
-      const [p, q] = [a![o[0]!], b![o[1]!]]
-      if (e.fn === 'select') (out.data as string[])[i] = (p ? q : c![o[2]!]) as string
-      else store(dtype, out.data, i, (p === q) === (e.fn === 'eq') ? 1 : 0)
+    (i, count, [p, q = 0, r = 0], [sp, sq = 0, sr = 0]) => {
+      for (let k = 0; k < count; k++) put(i + k, p! + k * sp!, q + k * sq, r + k * sr)
     },
   )
-  return out
 }
 
 /** Evaluates a formula over broadcast inputs: float64 (or exact integer) arithmetic, rounded once to `dtype`. */
@@ -95,32 +144,32 @@ export function evaluateFormula(
   if (from === 'string') return evaluateText(e, inputs, dtype, shape)
   const out = zeros(dtype, shape)
   const names = operands.slice(0, inputs.length)
-  const n = out.data.length
-  const sameShape = inputs.every((t) => t.data.length === n)
-  const each = (put: (i: number, p: number, q: number, r: number) => void): void => {
-    if (sameShape) for (let i = 0; i < n; i++) put(i, i, i, i)
-    else
-      forEachBroadcast(
-        inputs.map((t) => t.shape),
-        shape,
-        (i, o) => put(i, o[0]!, o[1] ?? 0, o[2] ?? 0),
-      )
-  }
   if (exact(from, e)) {
     const f = integerFunction(e, names)
     const [a, b, c] = inputs.map((t) => Array.from(t.data as Int32Array, BigInt))
-    each((i, p, q, r) => store(dtype, out.data, i, wrap(f(a![p]!, b ? b[q]! : 0n, c ? c[r]! : 0n), dtype)))
+    eachElement(inputs, shape, (i, p, q, r) =>
+      store(dtype, out.data, i, wrap(f(a![p]!, b ? b[q]! : 0n, c ? c[r]! : 0n), dtype)),
+    )
     return out
   }
   const f = numberFunction(e, names, !isFloat(from))
   const [a, b, c] = inputs.map(numbers)
-  const value = (p: number, q: number, r: number): number => f(a![p]!, b ? b[q]! : 0, c ? c[r]! : 0)
-  if (plain(dtype)) {
-    const data = out.data as Float64Array
-    each((i, p, q, r) => {
-      data[i] = value(p, q, r)
-    })
-  } else each((i, p, q, r) => store(dtype, out.data, i, value(p, q, r)))
+  if (!plain(dtype)) {
+    eachElement(inputs, shape, (i, p, q, r) =>
+      store(dtype, out.data, i, f(a![p]!, b ? b[q]! : 0, c ? c[r]! : 0)),
+    )
+    return out
+  }
+  const data = out.data as Float64Array
+  forEachStretch(
+    inputs.map((t) => t.shape),
+    shape,
+    (i, count, [p, q = 0, r = 0], [sp, sq = 0, sr = 0]) => {
+      if (!b) for (let k = 0; k < count; k++) data[i + k] = f(a![p! + k * sp!]!, 0, 0)
+      else if (!c) for (let k = 0; k < count; k++) data[i + k] = f(a![p! + k * sp!]!, b[q + k * sq]!, 0)
+      else for (let k = 0; k < count; k++) data[i + k] = f(a![p! + k * sp!]!, b[q + k * sq]!, c[r + k * sr]!)
+    },
+  )
   return out
 }
 

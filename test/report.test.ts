@@ -8,6 +8,7 @@ import { afterAll, expect } from 'vitest'
 import type { CheckResult } from '../src/studies/check-result.ts'
 import { htmlReport } from '../src/studies/report/html.ts'
 import { browserTest } from './browser.ts'
+import { root, strata, workFolder } from './command.ts'
 import { fixture } from './report-fixture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-report-'))
@@ -21,6 +22,14 @@ async function open(
 ): Promise<{ page: Page; complaints: string[] }> {
   const path = join(folder, `${Math.random()}.html`)
   writeFileSync(path, htmlReport(result))
+  return visit(browser, path, width)
+}
+
+async function visit(
+  browser: Browser,
+  path: string,
+  width = 1280,
+): Promise<{ page: Page; complaints: string[] }> {
   const page = await browser.newPage({ viewport: { width, height: 900 } })
   const complaints: string[] = []
   page.on('console', (m) => {
@@ -51,6 +60,22 @@ browserTest('a report is complete, draws its graph and curve, and complains of n
     expect(await page.locator(`#${section}`).isVisible()).toBe(true)
   expect(await colours(page, 'graph')).toBeGreaterThan(8)
   expect(await colours(page, 'growth')).toBeGreaterThan(8)
+  expect(complaints).toEqual([])
+})
+
+browserTest('the report of a real check shows its pictures, its graph and its verdict', async (browser) => {
+  const cwd = workFolder()
+  const example = join(root, 'examples/fashion')
+  const targets = ['--target', 'onnxruntime:all,wasm', '--samples', '20']
+  const ended = strata(cwd, 'check', example, '--data', example, ...targets)
+  expect([ended.status, ended.stderr]).toEqual([0, ''])
+  const { page, complaints } = await visit(browser, join(cwd, 'strata-report/report.html'))
+  expect(await page.locator('#verdict').textContent()).toMatch(/^PASS/)
+  const broken = '[...document.images].filter((i) => i.naturalWidth === 0).length'
+  expect(await page.locator('#worst img').count()).toBeGreaterThan(0)
+  expect(await page.evaluate(broken)).toBe(0)
+  expect(await colours(page, 'graph')).toBeGreaterThan(8)
+  expect(await page.locator('#panel code').textContent()).not.toBe('')
   expect(complaints).toEqual([])
 })
 

@@ -71,6 +71,21 @@ const subjectName = (s: Subject): string => (s.variant ? `${s.target.name}:${s.v
 const mostTiming = 5000
 const spent = (l: Loaded): number => l.times.reduce((sum, t) => sum + t, 0)
 
+const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`
+
+function sayCheck(ran: readonly TargetResult[], wrong: readonly TargetResult[], samples: number): string {
+  const first = wrong[0]
+  if (first) {
+    const what = `${first.target}: ${first.says}`
+    return wrong.length === 1
+      ? what
+      : `${plural(wrong.length, 'target')} fall short: ${wrong.map((t) => t.target).join(', ')}. ${what}`
+  }
+  if (ran.length === 0) return 'No target could run this model, so nothing was checked.'
+  const agree = ran.length === 1 ? 'agrees' : 'agree'
+  return `${plural(ran.length, 'target')} ${agree} with the reference on ${plural(samples, 'input')}, every value within rounding.`
+}
+
 /** Runs and judges. Never throws for a target's failure: that is a row of the result. */
 export async function check(model: Model, data: CheckData, options: CheckOptions): Promise<CheckResult> {
   const now = options.now ?? (() => performance.now())
@@ -163,16 +178,10 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
   const ran = judged.filter(
     (t) => t.verdict === 'same' || t.verdict === 'rounding' || t.verdict === 'different',
   )
-  const says =
-    ran.length === 0
-      ? 'No target could run this model, so nothing was checked.'
-      : wrong.length === 0
-        ? `${ran.length} target${ran.length > 1 ? 's' : ''} agree${ran.length > 1 ? '' : 's'} with the reference on ${samples.length} input${samples.length > 1 ? 's' : ''}, every value within rounding.`
-        : wrong.map((t) => `${t.target}: ${t.says}`).join(' ')
   const cost = costOf(graph)
   return {
     verdict: wrong.length === 0 && ran.length > 0 ? 'pass' : 'fail',
-    says,
+    says: sayCheck(ran, wrong, samples.length),
     created: new Date().toISOString(),
     command: options.command,
     model: {

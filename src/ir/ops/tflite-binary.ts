@@ -29,7 +29,7 @@ const operands = (a: Attributes) =>
   }) as const
 
 /** What ADD, SUB and SQUARED_DIFFERENCE do first: both operands on the scale 2 · max(scales), shifted left. */
-export type CommonScale = {
+type CommonScale = {
   readonly left: number
   readonly x: Multiplier
   readonly y: Multiplier

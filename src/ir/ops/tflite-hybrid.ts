@@ -22,7 +22,7 @@ import { activationAttribute, staticShape } from './tflite-quantization.ts'
 
 const f = Math.fround
 
-export type Quantised = { readonly values: Int8Array; readonly scale: number; readonly zero: number }
+type Quantised = { readonly values: Int8Array; readonly scale: number; readonly zero: number }
 
 /** A row in ±127 with zero point 0. */
 function quantiseSymmetric(row: ArrayLike<number>, start: number, count: number): Quantised {
@@ -58,12 +58,8 @@ function quantiseAsymmetric(row: ArrayLike<number>, start: number, count: number
 }
 
 /** Quantises `count` numbers from `start` as the runtime does before a dynamic-range product. */
-export const quantiseRow = (
-  row: ArrayLike<number>,
-  start: number,
-  count: number,
-  asymmetric: boolean,
-): Quantised => (asymmetric ? quantiseAsymmetric : quantiseSymmetric)(row, start, count)
+const quantiseRow = (row: ArrayLike<number>, start: number, count: number, asymmetric: boolean): Quantised =>
+  (asymmetric ? quantiseAsymmetric : quantiseSymmetric)(row, start, count)
 
 const limits: Record<string, readonly [number, number]> = {
   none: [-Infinity, Infinity],
@@ -88,7 +84,8 @@ const macs = (x: Infer, outputs: readonly ReturnType<Op['infer']>[number][]): { 
 
 function realInput(x: Infer): void {
   const [a, b] = [inputType(x, 0).dtype, inputType(x, 1).dtype]
-  if (a !== 'float32' || b !== 'int8') throw new InputError(`expected float32 and int8, got ${a} and ${b}`)
+  if (a !== 'float32' || (b !== 'int8' && b !== 'int4'))
+    throw new InputError(`expected float32 and int8, got ${a} and ${b}`)
 }
 
 const real = (shape: readonly number[]): Tensor =>

@@ -43,7 +43,7 @@ const sumCost = (x: Infer, outputs: readonly ReturnType<Op['infer']>[number][]):
  * Sums of a transposed convolution in [N, …, O] order: out[y · stride + k − pad] += x[y] · w[i, o, k].
  * Filters are [I, O, height, width], as those of `convTranspose2d`.
  */
-export function transposedSums(
+function transposedSums(
   x: Tensor,
   w: Tensor,
   out: readonly number[],

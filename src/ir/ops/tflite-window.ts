@@ -214,6 +214,33 @@ export function resizePositions(
   })
 }
 
+/** The same for uint8, in float32: what the old kernels do. */
+export function resizePositionsReal(
+  size: number,
+  to: number,
+  alignCorners: boolean,
+  halfPixelCenters: boolean,
+): { low: number; high: number; weight: number }[] {
+  const f = Math.fround
+  const scale = alignCorners && to > 1 ? f((size - 1) / (to - 1)) : f(size / to)
+  return Array.from({ length: to }, (_, i) => {
+    const at = halfPixelCenters ? f(f(f(i + 0.5) * scale) - 0.5) : f(i * scale)
+    const low = Math.max(Math.floor(at), 0)
+    return { low, high: Math.min(Math.ceil(at), size - 1), weight: f(at - low) }
+  })
+}
+
+type Position = ReturnType<typeof resizePositionsReal>[number]
+/** Four weighted corners, each step rounded to float32, then halves up. */
+function interpolated(at: (y: number, x: number) => number, y: Position, x: Position): number {
+  const f = Math.fround
+  const [y1, x1] = [f(1 - y.weight), f(1 - x.weight)]
+  const corner = (v: number, wy: number, wx: number): number => f(f(v * wy) * wx)
+  const upper = f(corner(at(y.low, x.low), y1, x1) + corner(at(y.high, x.low), y.weight, x1))
+  const left = f(upper + corner(at(y.low, x.high), y1, x.weight))
+  return Math.trunc(f(f(left + corner(at(y.high, x.high), y.weight, x.weight)) + 0.5))
+}
+
 export const tfliteWindow = {
   tfliteAveragePool2d: {
     doc: 'TensorFlow Lite AVERAGE_POOL_2D on integers: mean of the window inside the input, halves away from zero',
@@ -356,7 +383,7 @@ export const tfliteWindow = {
     ],
   },
   tfliteResizeBilinear: {
-    doc: 'TensorFlow Lite RESIZE_BILINEAR on integers, [N, H, W, C] to `size`: 10-bit positions, halves away from zero',
+    doc: 'TensorFlow Lite RESIZE_BILINEAR on integers, [N, H, W, C] to `size`: 10-bit positions, halves away from zero; uint8 in float32, halves up',
     inputs: [1, 1],
     attributes: {
       size: { kind: 'numbers' },
@@ -377,8 +404,10 @@ export const tfliteWindow = {
         booleanOf(x.attributes, 'alignCorners'),
         booleanOf(x.attributes, 'halfPixelCenters'),
       ]
-      const ys = resizePositions(h, oh, align, half)
-      const xs = resizePositions(w, ow, align, half)
+      const real = input.dtype === 'uint8'
+      const positions = real ? resizePositionsReal : resizePositions
+      const ys = positions(h, oh, align, half)
+      const xs = positions(w, ow, align, half)
       const v = numbers(input)
       return [
         integerTensor(input.dtype, shape, sizeOf(shape), (i) => {
@@ -387,6 +416,7 @@ export const tfliteWindow = {
           const py = ys[Math.floor(i / channels / ow) % oh]!
           const n = Math.floor(i / channels / ow / oh)
           const at = (y: number, xx: number): number => v[((n * h + y) * w + xx) * channels + c]!
+          if (real) return interpolated(at, py, px)
           const sum =
             at(py.low, px.low) * (1024 - py.weight) * (1024 - px.weight) +
             at(py.high, px.low) * py.weight * (1024 - px.weight) +
@@ -396,6 +426,12 @@ export const tfliteWindow = {
         }),
       ]
     },
-    examples: () => [{ inputs: [image()], attributes: { size: [5, 4], halfPixelCenters: true } }],
+    examples: () => [
+      { inputs: [image()], attributes: { size: [5, 4], halfPixelCenters: true } },
+      {
+        inputs: [tensorOf('uint8', [1, 2, 3, 1], [0, 255, 17, 100, 3, 250])],
+        attributes: { size: [5, 4], alignCorners: true },
+      },
+    ],
   },
 } satisfies Record<string, Op>

@@ -72,6 +72,21 @@ test('an integer network with float edges decomposed gives the same bits', () =>
   expect(evaluate(plain(graph), inputs)).toEqual(evaluate(graph, inputs))
 })
 
+test('one-operator integer files of int8 and old uint8 decomposed give the same bits', () => {
+  const arrays = readNpz(asset('operators.npz'), 'operators')
+  let count = 0
+  for (const key of arrays.keys()) {
+    if (!key.endsWith('.model')) continue
+    const name = key.slice(0, -6)
+    const graph = readTflite(arrays.get(key)!.data as Uint8Array, { where: name })
+    if (!graph.nodes.some((n) => n.op.startsWith('tflite'))) continue
+    const inputs = graph.inputs.map((_, i) => arrays.get(`${name}.in${i}`)!)
+    expect(evaluate(plain(graph), inputs), name).toEqual(evaluate(graph, inputs))
+    count++
+  }
+  expect(count).toBeGreaterThan(60)
+})
+
 goldenTest('every one-operator integer file decomposed gives its kernels’ integers', () => {
   const index = goldenJson('quantise/tflite/index.json')
   const data = readNpz(goldenBytes('quantise/tflite/data.npz'), 'data.npz')

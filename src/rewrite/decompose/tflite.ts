@@ -12,7 +12,7 @@ import {
   roundingOf,
 } from '../../ir/ops/tflite-quantization.ts'
 import { integerTable, tfliteUnary } from '../../ir/ops/tflite-unary.ts'
-import { meanMultiplier, resizePositions } from '../../ir/ops/tflite-window.ts'
+import { meanMultiplier, resizePositions, resizePositionsReal } from '../../ir/ops/tflite-window.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
 import { Emitter, open } from './fixed-point.ts'
@@ -290,6 +290,54 @@ const averagePool: Rule = (e, [x], a) => {
   return e.finished(e.op('div', [away, e.list('int32', counts, place)]), 0, rangeOf(a, dtype), dtype)
 }
 
+/** Of uint8, in float32: the four corners weighted and added in the runtime's order. */
+function resizeReal(
+  e: Emitter,
+  x: ValueId,
+  from: readonly [number, number],
+  to: readonly [number, number],
+  align: boolean,
+  half: boolean,
+): ValueId {
+  const [ys, xs] = [0, 1].map((k) => resizePositionsReal(from[k]!, to[k]!, align, half))
+  const input = e.cast(x, 'float32')
+  type Side = 'low' | 'high'
+  const weights = (of: typeof ys, side: Side, shape: readonly number[]): ValueId => {
+    const values = of!.map((p) => (side === 'low' ? f(1 - p.weight) : p.weight))
+    return e.list('float32', values, shape)
+  }
+  const corner = (row: Side, column: Side): ValueId => {
+    const rows = e.op(
+      'gather',
+      [
+        input,
+        e.list(
+          'int64',
+          ys!.map((p) => p[row]),
+        ),
+      ],
+      { axis: 1 },
+    )
+    const both = e.op(
+      'gather',
+      [
+        rows,
+        e.list(
+          'int64',
+          xs!.map((p) => p[column]),
+        ),
+      ],
+      { axis: 2 },
+    )
+    const down = e.op('mul', [both, weights(ys, row, [to[0], 1, 1])])
+    return e.op('mul', [down, weights(xs, column, [to[1], 1])])
+  }
+  let sum = e.op('add', [corner('low', 'low'), corner('high', 'low')])
+  sum = e.op('add', [sum, corner('low', 'high')])
+  sum = e.op('add', [sum, corner('high', 'high')])
+  return e.cast(e.with('add', sum, 0.5), 'uint8')
+}
+
 /** Two rows and two columns gathered for each output, weighted in 20 bits below the point. */
 const resizeBilinear: Rule = (e, [x], a) => {
   const t = e.b.type(x!)
@@ -298,6 +346,7 @@ const resizeBilinear: Rule = (e, [x], a) => {
   if (typeof h !== 'number' || typeof w !== 'number') throw open('tfliteResizeBilinear')
   const [oh, ow] = numbersOf(a, 'size') as [number, number]
   const [align, half] = [a.alignCorners === true, a.halfPixelCenters === true]
+  if (e.dtype(x!) === 'uint8') return resizeReal(e, x!, [h, w], [oh, ow], align, half)
   const ys = resizePositions(h, oh, align, half)
   const xs = resizePositions(w, ow, align, half)
   const dtype = e.dtype(x!)

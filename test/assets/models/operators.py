@@ -31,6 +31,21 @@ class Const:
         self.value = np.asarray(value)
 
 
+class Q:
+    """Integers with a scale (or one a channel) and a zero point. An input, or as `out` what an output is."""
+
+    def __init__(self, dtype, shape, scale, zero, axis=0, constant=False, low=None, high=None):
+        self.dtype, self.scale, self.zero, self.axis = np.dtype(dtype), np.atleast_1d(scale), zero, axis
+        self.constant = constant
+        info = np.iinfo(dtype)
+        low, high = (info.min if low is None else low), (info.max if high is None else high)
+        self.value = None if shape is None else rng.integers(low, high, shape, endpoint=True).astype(dtype)
+
+
+def out(dtype, scale, zero):
+    return Q(dtype, None, scale, zero)
+
+
 def build(op, inputs, options, outputs, version, shapes, custom=None):
     m = S.ModelT()
     m.version = 3
@@ -44,7 +59,7 @@ def build(op, inputs, options, outputs, version, shapes, custom=None):
     g.tensors = []
     g.name = b"main"
 
-    def add(name, dtype, shape, value=None):
+    def add(name, dtype, shape, value=None, q=None):
         t = S.TensorT()
         t.name = name.encode()
         t.type = types[np.dtype(dtype).type]
@@ -55,6 +70,11 @@ def build(op, inputs, options, outputs, version, shapes, custom=None):
             b.data = np.frombuffer(value.tobytes(), np.uint8)
             m.buffers.append(b)
             t.buffer = len(m.buffers) - 1
+        if q is not None:
+            t.quantization = S.QuantizationParametersT()
+            t.quantization.scale = q.scale.astype(np.float32)
+            t.quantization.zeroPoint = np.full(len(q.scale), q.zero, np.int64)
+            t.quantization.quantizedDimension = q.axis
         g.tensors.append(t)
         return len(g.tensors) - 1
 
@@ -62,12 +82,19 @@ def build(op, inputs, options, outputs, version, shapes, custom=None):
     for k, x in enumerate(inputs):
         if x is None:
             ids.append(-1)
+        elif isinstance(x, Q):
+            ids.append(add(f"q{k}", x.dtype, x.value.shape, x.value if x.constant else None, x))
+            if not x.constant:
+                graph_inputs.append(ids[-1])
         elif isinstance(x, Const):
             ids.append(add(f"c{k}", x.value.dtype, x.value.shape, x.value))
         else:
             ids.append(add(f"x{k}", x.dtype, x.shape))
             graph_inputs.append(ids[-1])
-    outs = [add(f"y{k}", d, shapes[k] if shapes else []) for k, d in enumerate(outputs)]
+    outs = [
+        add(f"y{k}", d.dtype if isinstance(d, Q) else d, shapes[k] if shapes else [], None, d if isinstance(d, Q) else None)
+        for k, d in enumerate(outputs)
+    ]
     o = S.OperatorT()
     o.opcodeIndex = 0
     o.inputs = np.array(ids, np.int32)
@@ -102,7 +129,11 @@ def case(name, op, inputs, options=None, outputs=(np.float32,), version=1, kerne
         for k, v in fields.items():
             assert hasattr(options, k), (name, k)
             setattr(options, k, v)
-    fed = [x for x in inputs if x is not None and not isinstance(x, Const)]
+    fed = [
+        x.value if isinstance(x, Q) else x
+        for x in inputs
+        if x is not None and not isinstance(x, Const) and not (isinstance(x, Q) and x.constant)
+    ]
     for resolver in kernels:
         try:
             made = run(build(op, inputs, options, outputs, version, None), fed, resolver)
@@ -237,6 +268,53 @@ case("log_softmax", B.LOG_SOFTMAX, [f(2, 4)])
 case("l2_normalization", B.L2_NORMALIZATION, [f(2, 5)], S.L2NormOptionsT)
 # The reference kernel leaves out the last channel of each window; the optimised one, and TensorFlow, don't.
 case("local_response", B.LOCAL_RESPONSE_NORMALIZATION, [f(1, 3, 4, 7)], S.LocalResponseNormalizationOptionsT, kernels=(OPTIMISED,), radius=2, bias=1.5, alpha=0.3, beta=0.6)
+
+# Integers. uint8 as old models have it: per tensor, with zero points in weights too.
+for dtype, low, zero in [(np.uint8, 0, 128), (np.int8, -128, 0)]:
+    n = np.dtype(dtype).name
+    q = lambda *shape, scale=0.03, z=zero + 5, **k: Q(dtype, shape, scale, z, **k)
+    o = lambda scale=0.11, z=zero - 7: (out(dtype, scale, z),)
+    wz = 131 if dtype == np.uint8 else 0
+    bias = lambda k, scale: Q(np.int32, (k,), scale, 0, constant=True, low=-3000, high=3000)
+    case(f"conv_{n}", B.CONV_2D, [q(1, 6, 7, 3), q(4, 3, 2, 3, scale=0.01, z=wz, constant=True), bias(4, 0.0003)], S.Conv2DOptionsT, outputs=o(), padding=0, strideH=2, strideW=1, fusedActivationFunction=1)
+    case(f"depthwise_{n}", B.DEPTHWISE_CONV_2D, [q(1, 6, 7, 3), q(1, 3, 2, 6, scale=[0.01] * 6 if dtype == np.int8 else 0.01, z=wz, constant=True, axis=3), bias(6, 0.0003)], S.DepthwiseConv2DOptionsT, outputs=o(0.05), version=3 if dtype == np.int8 else 1, padding=0, strideH=1, strideW=2, depthMultiplier=2)
+    case(f"fully_connected_{n}", B.FULLY_CONNECTED, [q(3, 9), q(5, 9, scale=0.01, z=wz, constant=True), bias(5, 0.0003)], S.FullyConnectedOptionsT, outputs=o(), version=4 if dtype == np.int8 else 1)
+    for name, opt, code in [("add", S.AddOptionsT, B.ADD), ("sub", S.SubOptionsT, B.SUB), ("mul", S.MulOptionsT, B.MUL)]:
+        case(f"{name}_{n}", code, [q(2, 5, 6), q(1, 6, scale=0.07, z=zero - 20)], opt, outputs=o(0.09), version=2 if dtype == np.int8 else 1, fusedActivationFunction=1)
+    for name, code in [("average_pool", B.AVERAGE_POOL_2D), ("max_pool", B.MAX_POOL_2D)]:
+        case(f"{name}_{n}", code, [q(1, 5, 6, 3)], S.Pool2DOptionsT, outputs=(out(dtype, 0.03, zero + 5),), version=2 if dtype == np.int8 else 1, padding=0, strideH=2, strideW=2, filterHeight=3, filterWidth=2, fusedActivationFunction=3)
+    case(f"softmax_{n}", B.SOFTMAX, [q(3, 8, scale=0.1)], S.SoftmaxOptionsT, outputs=(out(dtype, 1 / 256, low),), version=2 if dtype == np.int8 else 1, beta=1.0)
+    case(f"logistic_{n}", B.LOGISTIC, [q(6, 50)], outputs=(out(dtype, 1 / 256, low),), version=2 if dtype == np.int8 else 1)
+    case(f"tanh_{n}", B.TANH, [q(6, 50)], outputs=(out(dtype, 1 / 128, zero),), version=2 if dtype == np.int8 else 1)
+    for name in ["RELU", "RELU6", "RELU_N1_TO_1"]:
+        case(f"{name.lower()}_{n}", getattr(B, name), [q(4, 20)], outputs=o(0.02, low + 10), version=2)
+    case(f"leaky_relu_{n}", B.LEAKY_RELU, [q(6, 20)], S.LeakyReluOptionsT, outputs=o(0.04), version=2, alpha=0.3)
+    case(f"leaky_relu_negative_{n}", B.LEAKY_RELU, [q(6, 20)], S.LeakyReluOptionsT, outputs=o(0.04), version=2, alpha=-0.3)
+    case(f"prelu_{n}", B.PRELU, [q(1, 4, 4, 3), q(1, 1, 3, scale=0.01, z=zero + 9, constant=True)], outputs=o(0.04))
+    case(f"hard_swish_{n}", B.HARD_SWISH, [q(6, 40)], outputs=o(0.031, low + 20))
+    case(f"l2_normalization_{n}", B.L2_NORMALIZATION, [q(4, 9)], S.L2NormOptionsT, outputs=(out(dtype, 1 / 128, zero),), version=2 if dtype == np.int8 else 1)
+    case(f"mean_{n}", B.MEAN, [q(2, 5, 6, 3), Const(i(1, 2))], S.ReducerOptionsT, outputs=o(0.025), version=2 if dtype == np.int8 else 1)
+    case(f"concatenation_{n}", B.CONCATENATION, [q(2, 3), q(2, 4, scale=0.03 if dtype == np.int8 else 0.05, z=zero + 5 if dtype == np.int8 else 120)], S.ConcatenationOptionsT, outputs=(out(dtype, 0.03 if dtype == np.int8 else 0.06, zero + 5 if dtype == np.int8 else 100),), version=2 if dtype == np.int8 else 1, axis=1)
+    for flag in ("alignCorners", "halfPixelCenters"):
+        case(f"bilinear_{flag.lower()}_{n}", B.RESIZE_BILINEAR, [q(1, 4, 5, 3), Const(i(7, 9))], S.ResizeBilinearOptionsT, outputs=(out(dtype, 0.03, zero + 5),), version=3, **{flag: True})
+    for name in ["EQUAL", "LESS", "GREATER_EQUAL"]:
+        case(f"{name.lower()}_{n}", getattr(B, name), [q(5, 30), q(1, 30, scale=0.028, z=zero + 2)], outputs=(np.bool_,), version=2)
+    case(f"quantize_{n}", B.QUANTIZE, [f(5, 30, low=-9, high=9)], S.QuantizeOptionsT, outputs=o(0.06))
+    case(f"dequantize_{n}", B.DEQUANTIZE, [q(5, 30)], S.DequantizeOptionsT, version=2)
+    case(f"requantize_{n}", B.QUANTIZE, [q(5, 30)], S.QuantizeOptionsT, outputs=o(0.041), version=2)
+    case(f"maximum_{n}", B.MAXIMUM, [q(2, 9), q(2, 9)], outputs=(out(dtype, 0.03, zero + 5),), version=2)
+    case(f"space_to_batch_{n}", B.SPACE_TO_BATCH_ND, [q(1, 3, 4, 2), Const(i(2, 2)), Const(np.array([[1, 0], [0, 2]], np.int32))], outputs=(out(dtype, 0.03, zero + 5),), version=2)
+case("requantize_uint8_int8", B.QUANTIZE, [Q(np.uint8, (5, 30), 0.03, 131)], S.QuantizeOptionsT, outputs=(out(np.int8, 0.03, 3),))
+case("requantize_int16_int8", B.QUANTIZE, [Q(np.int16, (5, 30), 0.0003, 0)], S.QuantizeOptionsT, outputs=(out(np.int8, 0.05, 3),), version=2)
+case("requantize_int8_int16", B.QUANTIZE, [Q(np.int8, (5, 30), 0.03, -4)], S.QuantizeOptionsT, outputs=(out(np.int16, 0.0002, 0),), version=2)
+for op, opt in [("ADD", S.AddOptionsT), ("SUB", S.SubOptionsT)]:
+    case(f"{op.lower()}_int16_power_of_two", getattr(B, op), [Q(np.int16, (4, 30), 2.0**-12, 0), Q(np.int16, (4, 30), 2.0**-14, 0)], opt, outputs=(out(np.int16, 2.0**-12, 0),), potScaleInt16=True)
+for log in (-12, -11):
+    case(f"tanh_int16_{-log}", B.TANH, [Q(np.int16, (4, 60), 2.0**log, 0)], outputs=(out(np.int16, 2.0**-15, 0),), version=3)
+case("logistic_int16_power_of_two", B.LOGISTIC, [Q(np.int16, (4, 60), 2.0**-12, 0)], outputs=(out(np.int16, 2.0**-15, 0),), version=3)
+case("elu_int8", B.ELU, [Q(np.int8, (4, 60), 0.04, 5)], outputs=(out(np.int8, 0.03, -40),))
+case("sqrt_int8", B.SQRT, [Q(np.int8, (4, 60), 0.04, -128)], outputs=(out(np.int8, 0.02, -128),), version=2)
+case("conv_int8_no_bias", B.CONV_2D, [Q(np.int8, (1, 5, 5, 2), 0.03, 4), Q(np.int8, (3, 2, 2, 2), [0.1, 0.2, 0.3], 0, constant=True), None], S.Conv2DOptionsT, outputs=(out(np.int8, 0.4, 2),), version=3, padding=1, strideH=1, strideW=1)
 
 np.savez_compressed("operators.npz", **arrays)
 print(len([k for k in arrays if k.endswith(".model")]), "files")

@@ -221,23 +221,12 @@ const concat: Row = (x) => {
   x.result('concat', parts, { axis: x.number('axis') })
 }
 
-const resizeBilinear: Row = (x) => {
-  const attributes = {
+const resizeBilinear: Row = (x) =>
+  x.result('tfliteResizeBilinear', [x.input(0)], {
     size: resizeSize(x),
     alignCorners: x.boolean('align_corners'),
     halfPixelCenters: x.boolean('half_pixel_centers'),
-  }
-  if (x.tensor(0).dtype !== 'uint8') return x.result('tfliteResizeBilinear', [x.input(0)], attributes)
-  // Old kernels interpolate uint8 in float32 and round halves up.
-  const { alignCorners, halfPixelCenters } = attributes
-  const real = x.node('cast', [x.input(0)], { to: 'float32' })
-  const resized = x.node('resize', [real, null, null, x.int64s(...attributes.size)], {
-    axes: [1, 2],
-    mode: 'linear',
-    coordinates: alignCorners ? 'alignCorners' : halfPixelCenters ? 'halfPixel' : 'asymmetric',
   })
-  x.result('cast', [x.node('add', [resized, x.scalar('float32', 0.5)])], { to: 'uint8' })
-}
 
 const quantize: Row = (x) => {
   const [from, to] = [x.tensor(0), x.output()]

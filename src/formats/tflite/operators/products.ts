@@ -83,7 +83,7 @@ const conv3d: Row = (x) => {
  * Where a transposed convolution's output begins: the forward convolution from the output's size would have padded so much.
  * The stated size may cut or extend the end.
  */
-export function transposedWindow(
+function transposedWindow(
   x: Operation,
   input: number,
   size: readonly number[],

@@ -1,6 +1,5 @@
 import { describe, expect, type TestContext, test } from 'vitest'
 import { distance, exampleGraph, opsWithExamples } from '../../test/op-examples.ts'
-import { UnsupportedError } from '../core/errors.ts'
 import { type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { GraphBuilder, withOutputs } from '../ir/graph.ts'
@@ -34,26 +33,49 @@ async function run(
   }
 }
 
-/** Operators that ONNX can't say: TensorFlow Lite's integer arithmetic, bit for bit. */
-const unsayable = (op: string): boolean => op.startsWith('tflite')
+const generator = 'draws from a generator of its own'
+/** What onnxruntime can't do or does otherwise, and why. One that closes is noticed. */
+const gaps: Readonly<Record<string, string>> = {
+  bitCast: 'ONNX has no such operator before opset 24',
+  randomNormal: generator,
+  randomNormalLike: generator,
+  randomUniform: generator,
+  randomUniformLike: generator,
+  bernoulli: generator,
+  tfliteConv2d: 'ConvInteger sums in int32, one example in int64',
+  tfliteHybridConv2d: 'no convolution of int32',
+  tfliteTransposeConv2d: 'no transposed convolution of integers',
+}
+/** Of the native build only: its Clip of int64 lets values beyond 32 bits through (seen in 1.30 on x86-64 with AVX2). */
+const nativeGaps: typeof gaps = { tfliteQuantize: 'Clip of int64' }
+/** Depends on a locale that the system may lack. */
+const byChance = new Set(['stringNormalizer'])
+
+/** The largest difference from the reference over an operator's examples; infinite where one can't run. */
+async function worst(target: Target, options: TargetOptions, name: string): Promise<number> {
+  const op = opsWithExamples.find(([n]) => n === name)![1]
+  let most = 0
+  for (const example of op.examples!()) {
+    const { graph, inputs } = exampleGraph(name, op, example)
+    const got = await run(target, options, graph, inputs)
+    const expected = evaluate(graph, inputs) as Tensor[]
+    expected.forEach((t, i) => {
+      most = Math.max(most, distance(got[i]!, t))
+    })
+  }
+  return most
+}
 
 describe.each(ways)('%s', (_name, target, options) => {
-  test('gives what the reference gives on the examples of every operator that ONNX can say', async (context) => {
+  test('gives what the reference gives on the examples of every operator', async (context) => {
     await need(context, target)
-    for (const [name, op] of opsWithExamples) {
-      for (const example of op.examples!()) {
-        const { graph, inputs } = exampleGraph(name, op, example)
-        if (unsayable(name)) {
-          // A gap that closes must be noticed.
-          await expect(target.compile(graph, options), name).rejects.toThrow(UnsupportedError)
-          continue
-        }
-        const expected = evaluate(graph, inputs) as Tensor[]
-        const got = await run(target, options, graph, inputs)
-        expected.forEach((t, i) => {
-          expect(distance(got[i]!, t), name).toBeLessThan(1e-6)
-        })
-      }
+    const known: typeof gaps = target === onnxruntime ? { ...gaps, ...nativeGaps } : gaps
+    for (const [name] of opsWithExamples) {
+      if (byChance.has(name)) continue
+      if (name in known) {
+        const off = await worst(target, options, name).catch(() => Infinity)
+        expect(off, `${name} runs now, though it should not: ${known[name]}`).toBeGreaterThan(1e-6)
+      } else expect(await worst(target, options, name), name).toBeLessThan(1e-6)
     }
   })
 

@@ -17,7 +17,9 @@ export type Group = {
 export const isElementwise = (op: string): boolean => opNamed(op)?.formula !== undefined || op === 'cast'
 
 /** Operators whose kernels can apply an elementwise epilogue to each result as it is stored. */
-const anchors: ReadonlySet<string> = new Set<OpName>(['conv1d', 'conv2d', 'conv3d', 'matMul'])
+const anchors: ReadonlySet<string> = new Set<OpName>([
+  'conv1d', 'conv2d', 'conv3d', 'matMul', 'convInteger1d', 'convInteger2d', 'convInteger3d', 'matMulInteger',
+]) // biome-ignore format: a list
 
 export function fuse(graph: Graph): Group[] {
   const uses = new Int32Array(graph.values.length)

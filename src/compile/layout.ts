@@ -59,11 +59,15 @@ export function layouts(graph: Graph): (Layout | undefined)[] {
   const before: number[][] = graph.values.map((_, v) => shapeOf(graph, v).map(() => 0))
   const after: number[][] = before.map((b) => [...b])
   for (const n of graph.nodes) {
-    if (!/^conv\dd$/.test(n.op) || n.inputs[0] == null) continue
+    if (!/^conv(Integer)?\dd$/.test(n.op) || n.inputs[0] == null) continue
     const v = n.inputs[0]
     const pads = n.attributes.pads as readonly number[]
     const rank = pads.length / 2
     const start = n.attributes.layout === 'channelsLast' ? 1 : 2
+    // Integer products take channels in pairs.
+    const channel = start === 1 ? rank + 1 : 1
+    if (n.op.startsWith('convInteger') && n.attributes.groups === 1 && shapeOf(graph, v)[channel]! % 2 === 1)
+      after[v]![channel] = 1
     for (let d = 0; d < rank; d++) {
       before[v]![start + d] = Math.max(before[v]![start + d]!, pads[d]!)
       after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]! + extra(n, d, start))

@@ -16,7 +16,18 @@ import type { DType, TensorData } from '../core/dtype.ts'
 import { BugError } from '../core/errors.ts'
 import { call, constant, type Expr, type ScalarFn, variable } from '../ir/scalar.ts'
 
-export type ComputeType = 'float32' | 'float64' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'bool'
+/** The last three are raw: what a load that doesn't widen gives; they may be held, repeated and given to `dot`, nothing else. */
+export type ComputeType =
+  | 'float32'
+  | 'float64'
+  | 'int32'
+  | 'uint32'
+  | 'int64'
+  | 'uint64'
+  | 'bool'
+  | 'int16'
+  | 'int8'
+  | 'uint8'
 export type LoopType = { readonly type: ComputeType; readonly lanes: number }
 
 export type ForMode =
@@ -164,7 +175,9 @@ function findType(e: Expr, scope: Scope): LoopType {
       return scope.locals.get(e.name) ?? fail(`unbound name ${e.name}`)
     case 'load':
       return {
-        type: computeType(scope.buffers.get(e.buffer) ?? fail(`unbound buffer ${e.buffer}`)),
+        type: e.raw
+          ? (scope.buffers.get(e.buffer) as ComputeType)
+          : computeType(scope.buffers.get(e.buffer) ?? fail(`unbound buffer ${e.buffer}`)),
         lanes: e.width ?? 1,
       }
     case 'cast':

@@ -16,6 +16,7 @@ import { qlinearDecompositions } from '../rewrite/decompose/qlinear.ts'
 import { quantizeDecompositions } from '../rewrite/decompose/quantize.ts'
 import { recurrentDecompositions } from '../rewrite/decompose/recurrent.ts'
 import { tfliteDecompositions } from '../rewrite/decompose/tflite.ts'
+import { centreRules, quantisedRules } from '../rewrite/integers.ts'
 import { optimizeRules } from '../rewrite/optimize.ts'
 import { applyRules } from '../rewrite/pass.ts'
 import { loweringOf } from './lower/index.ts'
@@ -40,15 +41,16 @@ export const isStaticGraph = (graph: Graph): boolean =>
 
 /** The graph for the compiler. Shapes must be known, or come from `open`. */
 export function prepare(graph: Graph): Graph {
-  const fixed = specialize(graph)
-  // Folding first: rules see batchNorm before it is taken apart.
-  const folded = applyRules(fixed, optimizeRules).graph
+  // Quantised products first, before their weights become real numbers; then folding, before batchNorm is taken apart.
+  const quantised = applyRules(specialize(graph, { keep }), quantisedRules).graph
+  const folded = applyRules(specialize(quantised), optimizeRules).graph
   const plain = decompose(folded, table, (op) => {
     const l = loweringOf(op)
     return l !== undefined && !('gap' in l)
   })
-  return specialize(plain)
+  return specialize(applyRules(plain, centreRules).graph)
 }
+const keep: ReadonlySet<string> = new Set(['dequantizeLinear'])
 
 /** Operators of the graph that have neither a lowering nor a decomposition, with the reason. */
 export function uncompilable(graph: Graph): Unsupported[] {

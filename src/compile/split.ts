@@ -13,7 +13,10 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
     buffers: new Map(kernel.parameters.map((p) => [p.name, p.dtype])),
     memo: new Map<Expr, LoopType>(),
   }
-  const partsOf = (t: LoopType): number => (t.lanes > lanes ? t.lanes / lanes : 1)
+  // `lanes` counts 32-bit lanes; raw int16 go twice as many to a vector, raw bytes four times.
+  const width = (t: LoopType): number =>
+    t.type === 'int16' ? 2 * lanes : t.type === 'int8' || t.type === 'uint8' ? 4 * lanes : lanes
+  const partsOf = (t: LoopType): number => (t.lanes > width(t) ? t.lanes / width(t) : 1)
   const partName = (name: string, part: number): string => `${name}_part${part}`
   let fresh = 0
 
@@ -22,12 +25,15 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
     switch (e.kind) {
       case 'var':
         return variable(partName(e.name, i))
-      case 'load':
-        return { ...e, index: plus(narrow(e.index), i * lanes), width: lanes }
+      case 'load': {
+        const w = width(typeOf(e, scope))
+        return { ...e, index: plus(narrow(e.index), i * w), width: w }
+      }
       case 'repeat': {
         const inner = typeOf(e.arg, scope).lanes
-        if (lanes % inner !== 0) throw new BugError('split: a repeated vector that crosses parts')
-        return { ...e, times: lanes / inner, arg: narrow(e.arg) }
+        const w = width(typeOf(e, scope))
+        if (w % inner !== 0) throw new BugError('split: a repeated vector that crosses parts')
+        return { ...e, times: w / inner, arg: narrow(e.arg) }
       }
       case 'lanes':
         return { ...e, args: e.args.slice(i * lanes, (i + 1) * lanes).map(narrow) }
@@ -36,6 +42,8 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
         return { ...e, arg: part(e.arg, i) }
       case 'call':
         return { ...e, args: e.args.map((a) => part(a, i)) }
+      case 'dot':
+        return { ...e, acc: part(e.acc, i), a: part(e.a, i), b: part(e.b, i) }
       default:
         throw new BugError(`split: ${e.kind} of ${typeOf(e, scope).lanes} lanes`)
     }
@@ -91,7 +99,7 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
         return Array.from({ length: n }, (_, i) => ({
           ...s,
           name: partName(s.name, i),
-          type: { ...s.type, lanes },
+          type: { ...s.type, lanes: width(s.type) },
           value: part(s.value, i),
         }))
       }

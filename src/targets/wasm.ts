@@ -70,7 +70,7 @@ export const wasm: Target = {
     optionsOf(options)
     const missing = uncompilable(specialize(graph))
     if (missing.length > 0) throw new UnsupportedError('wasm', missing)
-    const fixed = specialize(graph)
+    const fixed = specialize(graph, { keep: new Set(['dequantizeLinear']) })
     // Open shapes are fixed by the first inputs that come: see `load`.
     if (!isStaticGraph(fixed) || shapeInputs(fixed).size > 0) return { target: 'wasm', options, graph }
     const prepared = prepare(fixed)

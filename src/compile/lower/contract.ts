@@ -33,6 +33,11 @@ export type Operand = {
 export type Contraction = {
   /** In which products and sums are computed. */
   readonly type: ComputeType
+  /**
+   * Neighbours of the innermost depth that one `dot` multiplies and adds; 1: plain products. The left side's innermost depth stride
+   * is then 1 and its extent a multiple, and a panel holds them side by side: [depth / pair][columns][pair].
+   */
+  readonly pair?: number
   readonly groups: readonly number[]
   readonly rows: readonly number[]
   readonly depth: readonly number[]
@@ -68,6 +73,8 @@ export type Source = {
   readonly depth: readonly [outer: number, inner: number]
   readonly strides: readonly [outer: number, inner: number, column: number]
   readonly columns: number
+  /** See `Contraction.pair`. */
+  readonly pair?: number
 }
 
 /** Packs one group into `to` from `start`. Padding columns stay zero. */
@@ -75,6 +82,7 @@ export function packPanels(p: Panels, from: Source, to: TensorData, start: numbe
   const { depth, strides } = from
   const [data, target] = [from.data as Float32Array, to as Float32Array]
   const size = depth[0] * depth[1]
+  const pair = from.pair ?? 1
   for (let first = 0; first < from.columns; first += p.columns) {
     const panel = first / p.columns
     const width = panel < p.full ? p.columns : p.tail
@@ -83,15 +91,21 @@ export function packPanels(p: Panels, from: Source, to: TensorData, start: numbe
     for (let outer = 0; outer < depth[0]; outer++) {
       for (let inner = 0; inner < depth[1]; inner++) {
         let place = from.offset + outer * strides[0] + inner * strides[1] + first * strides[2]
+        // Neighbours in the depth stand side by side.
+        const row = at + (inner % pair)
         for (let n = 0; n < count; n++) {
-          target[at + n] = data[place]!
+          target[row + n * pair] = data[place]!
           place += strides[2]
         }
-        at += width
+        if (inner % pair === pair - 1) at += width * pair
       }
     }
   }
 }
+
+/** Statements of 0 … n − 1, in a row. */
+const each = (n: number, write: (i: number) => Statement[]): Statement[] =>
+  Array.from({ length: n }, (_, i) => write(i)).flat()
 
 /** Merges adjacent dimensions that every given list of strides walks as one. */
 function merge(
@@ -199,31 +213,32 @@ export function contract(
       const leftRow = rowPlace(0)
       const outRows = outs.map((_, i) => rowPlace(i + 1))
       const panelStart = plus(gr, times(index, size * s.columns))
+      const pair = c.pair ?? 1
+      const raw = (buffer: number, place: Expr, count: number): Expr =>
+        pair === 1
+          ? k.loadPlace(buffer, place, count)
+          : { ...(k.loadPlace(buffer, place, count * pair) as Extract<Expr, { kind: 'load' }>), raw: true }
+      const held: LoopType = pair === 1 ? vector : { type: 'int16', lanes: lanes * pair }
       const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => [
-        declare(weights, vector, zero, vectors),
-        ...rowsOf(vectors, (v) => [
-          assign(
-            weights,
-            k.loadPlace(
-              c.right.buffer,
-              plus(plus(panelStart, times(depthIndex, width)), times(v, lanes)),
-              lanes,
-            ),
-            v,
+        ...each(vectors, (v) => [
+          declare(
+            `${weights}_${v}`,
+            held,
+            raw(c.right.buffer, plus(plus(panelStart, times(depthIndex, width)), v * lanes * pair), lanes),
           ),
         ]),
         ...rowsOf(height, (i) => [
           declare(
             value,
-            vector,
-            repeat(
-              k.loadPlace(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset)),
-              lanes,
-            ),
+            held,
+            repeat(raw(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset), 1), lanes),
           ),
-          ...rowsOf(vectors, (v) => {
+          ...each(vectors, (v) => {
             const slot = plus(times(i, vectors), v)
-            return [assign(acc, call('fma', variable(value), element(weights, v), element(acc, slot)), slot)]
+            const [a, b, sums] = [variable(value), variable(`${weights}_${v}`), element(acc, slot)]
+            return [
+              assign(acc, pair === 1 ? call('fma', a, b, sums) : { kind: 'dot', acc: sums, a, b }, slot),
+            ]
           }),
         ]),
       ]

@@ -4,7 +4,7 @@ import type { elementwise as formulas } from '../../ir/ops/elementwise.ts'
 import type { OpName } from '../../ir/ops/index.ts'
 import { isElementwise } from '../fuse.ts'
 import { elementwise } from './elementwise.ts'
-import { conv, matMul } from './linear.ts'
+import { conv, convInteger, matMul, matMulInteger } from './linear.ts'
 import { type Gap, gap, type Lower } from './lowering.ts'
 import {
   concat,
@@ -136,10 +136,10 @@ const rows: Readonly<
   quantizeLinear: decomposed,
   dequantizeLinear: decomposed,
   dynamicQuantizeLinear: decomposed,
-  matMulInteger: decomposed,
-  convInteger1d: decomposed,
-  convInteger2d: decomposed,
-  convInteger3d: decomposed,
+  matMulInteger,
+  convInteger1d: convInteger,
+  convInteger2d: convInteger,
+  convInteger3d: convInteger,
   qlinearMatMul: decomposed,
   qlinearConv1d: decomposed,
   qlinearConv2d: decomposed,

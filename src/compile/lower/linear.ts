@@ -39,6 +39,29 @@ const fitted = (s: Schedule, lanes: number): Schedule =>
     ? { ...s, columns: Math.max(lanes, Math.floor(s.columns / lanes) * lanes) }
     : { ...s, columns: Math.min(s.columns, 4) }
 
+/** How many neighbours one `dot` takes: pairs of int16 where both sides have them in order. */
+const pairOf = (x: Lowering, lanes: number, stride: number, extent: number): number =>
+  lanes > 1 &&
+  x.types[0]!.dtype === 'int32' &&
+  x.inputs[0]!.dtype === 'int16' &&
+  x.constants[1]?.dtype === 'int16' &&
+  stride === 1 &&
+  extent % 2 === 0
+    ? 2
+    : 1
+
+/** Filters with one more channel, of zeros. */
+function withZeroChannel(w: Tensor): Tensor {
+  const [filters, channels] = w.shape as [number, number]
+  const taps = sizeOf(w.shape.slice(2))
+  const shape = [filters, channels + 1, ...w.shape.slice(2)]
+  const data = allocate(w.dtype, sizeOf(shape)) as Int16Array
+  const from = w.data as Int16Array
+  for (let f = 0; f < filters; f++)
+    data.set(from.subarray(f * channels * taps, (f + 1) * channels * taps), f * (channels + 1) * taps)
+  return { dtype: w.dtype, shape, data }
+}
+
 type Right = {
   /** [groups…, taps, channels, columns], where the content lies. */
   readonly view: View
@@ -52,7 +75,12 @@ const widened = (t: Tensor): { data: TensorData } =>
     : t
 
 /** Panels of a right side: at compile time where its content is known, else by a step of their own. */
-function packed(x: Lowering, right: Right, s: Schedule): { buffer: number; groups: readonly number[] } {
+function packed(
+  x: Lowering,
+  right: Right,
+  s: Schedule,
+  pair = 1,
+): { buffer: number; groups: readonly number[] } {
   const { view } = right
   const [taps, channels, columns] = view.shape.slice(-3) as [number, number, number]
   const depth = taps * channels
@@ -64,7 +92,8 @@ function packed(x: Lowering, right: Right, s: Schedule): { buffer: number; group
   const places = stridesOf(lead)
   const strides = places.map((n, d) => (lead[d] === 1 ? 0 : n * p.size))
   if (right.tensor) {
-    const to = allocate(type as DType, own * p.size)
+    const element = pair > 1 ? 'int16' : (type as DType)
+    const to = allocate(element, own * p.size)
     const { data } = widened(right.tensor)
     for (let g = 0; g < own; g++) {
       let offset = view.offset
@@ -72,10 +101,10 @@ function packed(x: Lowering, right: Right, s: Schedule): { buffer: number; group
         offset += (Math.floor(g / places[d]!) % n) * view.strides[d]!
       })
       const last = view.strides.slice(-3) as [number, number, number]
-      packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns }, to, g * p.size)
+      packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns, pair }, to, g * p.size)
     }
     return {
-      buffer: x.program.buffer(`${x.op}.packed`, type as DType, to.length, 'constant', to),
+      buffer: x.program.buffer(`${x.op}.packed`, element, to.length, 'constant', to),
       groups: strides,
     }
   }
@@ -163,6 +192,7 @@ export const matMul: Lower = (x) => {
     lanes,
   )
   const groups = shared ? [] : lead
+  const pair = pairOf(x, lanes, l.strides.at(-1)!, depth)
   // The depth as one tap of many channels.
   const source = shared ? { ...r, shape: r.shape.slice(n), strides: r.strides.slice(n) } : r
   const at = source.shape.length - 2
@@ -177,10 +207,12 @@ export const matMul: Lower = (x) => {
       tensor: x.constants[1],
     },
     s,
+    pair,
   )
   const result = full(out)
   contraction(x, s, {
     type,
+    pair,
     groups,
     rows: shared ? [...lead, m] : [m],
     depth: [depth],
@@ -278,6 +310,14 @@ export function clearLoops(k: KernelBuilder, v: View): Statement[] {
   )
 }
 
+/** Exact integer products whose operands have no zero points left (rewrite/integers.ts). */
+const centredOnly =
+  (lower: Lower): Lower =>
+  (x) => {
+    if (x.inputs[2] || x.inputs[3]) throw new NoLowering('zero points of wide operands')
+    lower(x)
+  }
+
 export const conv: Lower = (x) => {
   const { type, lanes } = arithmetic(x)
   const { dtype } = x.types[0]!
@@ -322,20 +362,29 @@ export const conv: Lower = (x) => {
   const from = withBorder(x, input, c, false)
   const out = x.output(0)
   const step = (v: View, d: number): number => v.strides[c.first + d]!
+  // A channel of zeros behind an odd number of them makes pairs (see layout.ts).
+  const stepChannel = from.strides[c.channel]!
+  const spare =
+    c.groups === 1 && perGroup % 2 === 1 && (x.program.borders.get(from.buffer)?.after[c.channel] ?? 0) > 0
+  const spared = spare && pairOf(x, lanes, stepChannel, perGroup + 1) === 2
+  const tensor = spared ? withZeroChannel(x.constants[1]!) : x.constants[1]
+  const inner = spared ? perGroup + 1 : perGroup
+  const pair = pairOf(x, lanes, stepChannel, inner)
   // Filters [O, I, taps…] as [group, tap, channel, filter of the group].
   const taps = sizeOf(kernel)
-  const tapStride = filter.strides.at(-1)!
+  const f = spared ? stridesOf(tensor!.shape) : filter.strides
   const panels = packed(
     x,
     {
       view: {
         ...filter,
-        shape: [c.groups, taps, perGroup, columns],
-        strides: [columns * filter.strides[0]!, tapStride, filter.strides[1]!, filter.strides[0]!],
+        shape: [c.groups, taps, inner, columns],
+        strides: [columns * f[0]!, f.at(-1)!, f[1]!, f[0]!],
       },
-      tensor: x.constants[1],
+      tensor,
     },
     s,
+    pair,
   )
   const rows = (v: View): number[] => [v.strides[0]!, ...spatial.map((_, d) => step(v, d))]
   const column = (v: View): number => v.strides[c.channel]!
@@ -353,9 +402,10 @@ export const conv: Lower = (x) => {
   }
   contraction(x, s, {
     type,
+    pair,
     groups: [c.groups],
     rows: [out.shape[0]!, ...spatial],
-    depth: [...kernel, perGroup],
+    depth: [...kernel, inner],
     columns,
     left: {
       buffer: from.buffer,
@@ -497,3 +547,6 @@ function depthwise(x: Lowering, c: Conv): void {
     sizeOf(out.shape) * kh * kw,
   )
 }
+
+export const convInteger = centredOnly(conv)
+export const matMulInteger = centredOnly(matMul)

@@ -258,9 +258,8 @@ class Emitter {
       return
     }
     const size = bytesOf(d)
-    // Raw pairs for `dot`: eight int16, or two of them.
-    if (d === 'int16' && width === 8) at(0)
-    else if (d === 'int16' && width === 2) at(92)
+    // Raw, for `dot`: a whole vector.
+    if (e.raw && size * width === 16) at(0)
     else if (width !== 4) throw new BugError(`wasm: load of ${d}×${width}`)
     else if (size === 4) at(0)
     else if (size === 2) at(d === 'int16' ? 3 : 4)
@@ -355,7 +354,7 @@ class Emitter {
         this.out.byte(0xfd).u(9).byte(0).u(offset)
         return
       }
-      if (d === 'int16' && t.lanes === 2) {
+      if (arg.raw && bytesOf(d) * t.lanes === 4) {
         const offset = this.address(arg)
         this.out.byte(0xfd).u(9).byte(0).u(offset)
         return
@@ -575,7 +574,7 @@ class Emitter {
       })
       return
     }
-    const op = (scalarOps[t.type] as Partial<Record<ScalarFn, number>>)[fn]
+    const op = (scalarOps[t.type as keyof typeof scalarOps] as Partial<Record<ScalarFn, number>>)[fn]
     if (op !== undefined) {
       for (const a of args) this.expr(a)
       this.out.byte(op)

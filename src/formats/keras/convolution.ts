@@ -81,12 +81,13 @@ function depthwiseStep(
 ): ValueId {
   const kernel = tuple(x, 'kernel_size', rank)
   const channels = channelsOf(x, v)
-  const multiplier = x.config.count('depth_multiplier', 1, 1)
+  // TF.js leaves the multiplier out when it saves a separable convolution: the kernel tells.
+  const stated = x.config.has('depth_multiplier') ? x.config.count('depth_multiplier', 1, 1) : null
   const w = x.weight(weight, {
-    shape: [...kernel, channels, multiplier],
+    shape: [...kernel, channels, stated],
     permute: [rank, rank + 1, ...spatialAxes(rank)],
   })
-  const filter = { ...w, shape: [channels * multiplier, 1, ...kernel] }
+  const filter = { ...w, shape: [channels * w.shape[1]!, 1, ...kernel] }
   const { strides, dilations, pads, layout } = windowOf(x, v, rank, kernel)
   return x.s.node(
     `conv${rank}d`,
@@ -107,9 +108,9 @@ const depthwise = (rank: number): Layer =>
 const separable = (rank: number): Layer =>
   passing((x) => {
     const v = input(x)
-    const channels = channelsOf(x, v) * x.config.count('depth_multiplier', 1, 1)
     const filters = x.config.count('filters')
     const step = depthwiseStep(x, v, rank, 'depthwise_kernel', null, 'depthwise')
+    const channels = channelsOf(x, step)
     const w = x.weight('pointwise_kernel', {
       shape: [...new Array<number>(rank).fill(1), channels, filters],
       permute: [rank + 1, rank, ...spatialAxes(rank)],

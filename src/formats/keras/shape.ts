@@ -31,7 +31,12 @@ const flatten: Layer = ending((x) => {
 
 const reshape: Layer = ending((x) => {
   const v = input(x)
-  const target = x.config.integers('target_shape')
+  // TF.js writes null for the open dimension, Keras −1.
+  const target = x.config.list('target_shape').map((d) => {
+    if (d !== null && !Number.isSafeInteger(d))
+      throw new InputError(`${where(x)}: target_shape, expected whole numbers, got ${JSON.stringify(d)}`)
+    return (d as number | null) ?? -1
+  })
   const rest = shapeOf(x, v).slice(1)
   const open = target.indexOf(-1)
   if (open === -1) return x.s.reshape(v, [-1, ...target])

@@ -185,7 +185,7 @@ const cases: Record<string, Case> = {
   leakyReLU: { shape: [20], draw: of(l.leakyReLU({ alpha: 0.2 })) },
   prelu: { shape: image, draw: of(l.prelu({ sharedAxes: [1, 2] })) },
   'reLU, limited': { shape: [20], draw: of(l.reLU({ maxValue: 0.5 })) },
-  softmax: { shape: image, draw: of(l.softmax({})) },
+  softmax: { shape: [20], draw: of(l.softmax({})) },
   thresholdedReLU: { shape: [20], draw: of(l.thresholdedReLU({ theta: 0.3 })) },
   dropout: { shape: [20], draw: of(l.dropout({ rate: 0.5 })) },
   'embedding, LSTM with a mask': {

@@ -39,6 +39,8 @@ export type Extent = {
   readonly rows: number
   readonly depth: number
   readonly columns: number
+  /** Elements of the left side that one more row reads: fewer than the depth where the windows of rows overlap. Default: the depth. */
+  readonly fresh?: number
   /** The image, of a convolution that Winograd's algorithm could run: 3×3, stride 1. */
   readonly winograd: { readonly height: number; readonly width: number } | undefined
 }
@@ -52,7 +54,7 @@ export function defaultSchedule(x: Extent, engine: Engine): Schedule {
     algorithm: algorithmFor(x, engine),
     rows,
     columns,
-    block: Math.max(1, Math.floor(blockElements / (x.depth * rows))),
+    block: Math.max(1, Math.floor(blockElements / ((x.fresh ?? x.depth) * rows))),
     unroll: 1,
   }
 }
@@ -63,16 +65,21 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
   const channels = x.depth / 9
   const { height, width } = x.winograd
   const images = x.rows / (height * width)
-  // A value that is written and read again costs as much as this many products; a weight from memory beyond the caches, twice that.
-  const perValue = engine.lanes * 1.5
+  // Measured: a transformed value, written and read again, takes as long as this many products; so does a weight from beyond the
+  // second-level cache. Both grow with the width of vectors, because products get faster and memory doesn't.
+  const perValue = engine.lanes * (engine.name.startsWith('c-') ? 0.6 : 1.5)
+  const weight = (n: number): number =>
+    n * (engine.name.startsWith('c-') ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
   let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
+  if (engine.name.startsWith('c-')) best[0] += weight(x.depth * x.columns)
   for (const m of [2, 4]) {
     const area = (m + 2) ** 2
     const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)
     const weights = area * channels * x.columns
-    const products = area * (Math.ceil(tiles / engine.tile[0]) * engine.tile[0]) * channels * x.columns
+    const rows = engine.name.startsWith('c-') ? tiles : Math.ceil(tiles / engine.tile[0]) * engine.tile[0]
+    const products = area * rows * channels * x.columns
     const transforms = area * tiles * (channels + x.columns) * perValue
-    const cost = products + transforms + weights * (weights > 2 ** 22 ? 2 * perValue : perValue)
+    const cost = products + transforms + weight(weights)
     if (cost < best[0]) best = [cost, m === 2 ? 'winograd2' : 'winograd4']
   }
   return best[1]

@@ -46,6 +46,8 @@ export type BenchRow = {
   readonly baseBytes: number | null
   /** Start of a cold process to its first answer, reading the model, compiling and loading included. */
   readonly startMs: number | null
+  /** Processor time of all its threads until then. */
+  readonly startCpuMs: number | null
   readonly compileMs: number | null
   readonly loadMs: number | null
   readonly firstMs: number | null

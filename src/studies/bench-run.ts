@@ -26,6 +26,7 @@ type Runner = {
   readonly child: Child
   readonly opened: Opened
   readonly startMs: number
+  readonly startCpuMs: number | null
   /** Single runs. */
   readonly wall: number[]
   readonly cpu: number[]
@@ -152,6 +153,7 @@ const emptyRow = {
   peakBytes: null,
   baseBytes: null,
   startMs: null,
+  startCpuMs: null,
   compileMs: null,
   loadMs: null,
   firstMs: null,
@@ -188,6 +190,7 @@ async function start(
     const options = { ...subject.options, threads }
     const opened = await ask(child, { op: 'open', file, module: x.module, target: target.name, options }, x)
     const startMs = performance.now() - began
+    const startCpuMs = child.cpuMs()
     const has = opened.facts.threads ?? 1
     if (has !== threads) {
       child.kill()
@@ -197,7 +200,17 @@ async function start(
         presence.version,
       )
     }
-    return { subject, version: presence.version, child, opened, startMs, wall: [], cpu: [], runsPerSample: 1 }
+    return {
+      subject,
+      version: presence.version,
+      child,
+      opened,
+      startMs,
+      startCpuMs,
+      wall: [],
+      cpu: [],
+      runsPerSample: 1,
+    }
   } catch (e) {
     child.kill()
     x.options.signal?.throwIfAborted()
@@ -384,6 +397,7 @@ function rowOf(
     peakBytes: r.child.peakBytes(),
     baseBytes: opened.baseBytes,
     startMs: timed ? r.startMs : null,
+    startCpuMs: timed ? r.startCpuMs : null,
     compileMs: timed ? opened.compileMs : null,
     loadMs: timed ? opened.loadMs : null,
     firstMs: timed ? opened.firstMs : null,

@@ -82,7 +82,7 @@ function rowCells(r: BenchRow): string[] {
     r.gflops === null ? '' : significant(r.gflops, 3),
     r.share === null ? '' : percent(r.share),
     r.peakBytes === null ? '' : bytes(r.peakBytes),
-    ms(r.startMs),
+    r.startCpuMs === null ? ms(r.startMs) : `${ms(r.startMs)} (processor ${ms(r.startCpuMs)})`,
   ]
 }
 

@@ -162,11 +162,12 @@ async function add(name: EnvironmentName, options: PeersAddOptions): Promise<voi
     const uv = (await step('uv', ['--version'])) === undefined
     say(`making the environment (${size} when finished)`)
     const python = pythonIn(folder)
-    if (await step(python, ['--version'])) {
+    // One whose making was interrupted has a Python already and no pip yet.
+    if (await step(python, uv ? ['--version'] : ['-m', 'pip', '--version'])) {
       const base = options.python ?? 'python3'
       const failed = uv
-        ? await step('uv', ['venv', '--allow-existing', '--python', base, folder])
-        : await step(base, ['-m', 'venv', folder])
+        ? await step('uv', ['venv', '--clear', '--python', base, folder])
+        : await step(base, ['-m', 'venv', '--clear', folder])
       if (failed) throw new InputError(`peers add ${name}: ${base} made no environment: ${failed}`)
     }
     // uv resolves and downloads many times faster than pip; where it can't be had, pip does the same.

@@ -47,10 +47,14 @@ export function checkSummary(result: CheckResult, style: Styles): string {
     (t) => t.reason!,
   )
   for (const [reason, those] of unrun) {
-    lines.push('', dim(`not run: ${those.map((t) => t.target).join(', ')}`), dim(`  ${reason}`))
+    lines.push('', dim(`not run: ${those.map((t) => t.target).join(', ')}`), dim(`  ${shortened(reason)}`))
   }
   return lines.join('\n')
 }
+
+/** The report has the whole. */
+const shortened = (text: string): string =>
+  text.length > 160 ? `${text.slice(0, 150)}… (all in the report)` : text
 
 function targetLines(result: CheckResult, { dim, red, green, yellow }: Styles): string {
   const shown = result.targets.filter((t) => t.verdict !== 'absent')

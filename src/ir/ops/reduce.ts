@@ -1,6 +1,6 @@
 // Reductions along axes, positions of extremes, running sums. Sums in float64 (or exact integers), rounded once.
 
-import { isBig, isFloat, store } from '../../core/dtype.ts'
+import { type DType, isBig, isFloat, rangeOf, store } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
 import { at, integers, sizeOf, stridesOf, type Tensor, tensorOf, zeros } from '../../core/tensor.ts'
 import { axisOf, booleanOf, type Infer, inputType, numberOf, type Op } from '../op.ts'
@@ -73,6 +73,13 @@ function rowsOf(t: Tensor, gone: ReadonlySet<number>): { rows: Tensor; count: nu
   }
 }
 
+/** The extreme of nothing is the type's own limit. */
+function within(dtype: DType, value: number): number {
+  if (Number.isFinite(value) || Number.isNaN(value)) return value
+  const [low, high] = rangeOf(dtype)
+  return Number(value < 0 ? low : high)
+}
+
 function reduction(doc: string, fold: Fold, bigFold: BigFold | null): Op {
   return {
     doc: `${doc} along axes (int64 input; all where absent)`,
@@ -123,7 +130,7 @@ function reduction(doc: string, fold: Fold, bigFold: BigFold | null): Op {
         if (direct) row.set(cells(rows.data).subarray(i * length, (i + 1) * length))
         else for (let k = 0; k < length; k++) row[k] = at(rows, i * length + k)
         const value = fold(row, length)
-        store(t.dtype, out.data, i, isFloat(t.dtype) ? value : Math.trunc(value))
+        store(t.dtype, out.data, i, isFloat(t.dtype) ? value : within(t.dtype, Math.trunc(value)))
       }
       return [out]
     },

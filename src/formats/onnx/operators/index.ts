@@ -2,6 +2,7 @@
 
 import type { Row } from '../call.ts'
 import type { NodeProto } from '../schema/onnx_pb.ts'
+import { attentions } from './attention.ts'
 import { control } from './control.ts'
 import { elementwise } from './elementwise.ts'
 import { contributed, microsoft } from './microsoft.ts'
@@ -18,6 +19,7 @@ const standard: Readonly<Record<string, Row>> = {
   ...reduce,
   ...control,
   ...others,
+  ...attentions,
   ...contributed,
 }
 

@@ -193,7 +193,10 @@ export const shapes: Record<string, Row> = {
       batchAxis: c.int('batch_axis', 1),
       timeAxis: c.int('time_axis', 0),
     }),
-  SpaceToDepth: (c) => c.out('spaceToDepth', c.inputs, { block: c.int('blocksize') }),
+  SpaceToDepth: (c) => {
+    if (c.string('mode', 'DCR') !== 'DCR') throw new NotSupported('SpaceToDepth with mode CRD', 'DCR')
+    return c.out('spaceToDepth', c.inputs, { block: c.int('blocksize') })
+  },
   DepthToSpace: (c) =>
     c.out('depthToSpace', c.inputs, { block: c.int('blocksize'), mode: c.string('mode', 'DCR') }),
   Gather: (c) => c.out('gather', c.inputs, { axis: c.int('axis', 0) }),

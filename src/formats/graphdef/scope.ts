@@ -151,7 +151,7 @@ export class Scope {
     try {
       out = handler({ s: this.s, scope: this, def, a: def.attributes, items })
     } catch (e) {
-      if (e instanceof InputError && !e.message.includes(def.name))
+      if (e instanceof InputError && !e.message.includes(`node ${def.name}`))
         throw new InputError(`${this.rules.where}: ${def.where}: ${e.message}`)
       throw e
     }

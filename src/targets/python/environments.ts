@@ -136,7 +136,7 @@ export type PeersAddOptions = {
 }
 
 /**
- * Makes the named environments. One that is finished is left alone; one that was interrupted goes on where it stopped.
+ * Makes the named environments. One that is finished is left alone; one that was interrupted downloads only what is missing.
  * Throws an InputError of one line when one can't be made.
  */
 export async function peersAdd(names: readonly string[], options: PeersAddOptions = {}): Promise<void> {
@@ -162,31 +162,20 @@ async function add(name: EnvironmentName, options: PeersAddOptions): Promise<voi
     const uv = (await step('uv', ['--version'])) === undefined
     say(`making the environment (${size} when finished)`)
     const python = pythonIn(folder)
-    // One whose making was interrupted has a Python already and no pip yet.
-    if (await step(python, uv ? ['--version'] : ['-m', 'pip', '--version'])) {
-      const base = options.python ?? 'python3'
-      const failed = uv
-        ? await step('uv', ['venv', '--clear', '--python', base, folder])
-        : await step(base, ['-m', 'venv', '--clear', folder])
-      if (failed) throw new InputError(`peers add ${name}: ${base} made no environment: ${failed}`)
-    }
+    // One that isn't finished is begun anew: what it holds may be half a package. Downloads are in the installer's own cache.
+    const base = options.python ?? 'python3'
+    const unmade = uv
+      ? await step('uv', ['venv', '--clear', '--python', base, folder])
+      : await step(base, ['-m', 'venv', '--clear', folder])
+    if (unmade) throw new InputError(`peers add ${name}: ${base} made no environment: ${unmade}`)
+    const pip = ['-m', 'pip', 'install', '--disable-pip-version-check']
+    const uvPip = ['pip', 'install', '--compile-bytecode', '--python', python, ...packages]
     // uv resolves and downloads many times faster than pip; where it can't be had, pip does the same.
-    const own =
-      !uv && (await step(python, ['-m', 'pip', 'install', '--disable-pip-version-check', 'uv'])) === undefined
     const failed = uv
-      ? await step('uv', ['pip', 'install', '--compile-bytecode', '--python', python, ...packages])
-      : own
-        ? await step(python, [
-            '-m',
-            'uv',
-            'pip',
-            'install',
-            '--compile-bytecode',
-            '--python',
-            python,
-            ...packages,
-          ])
-        : await step(python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...packages])
+      ? await step('uv', uvPip)
+      : (await step(python, [...pip, 'uv'])) === undefined
+        ? await step(python, ['-m', 'uv', ...uvPip])
+        : await step(python, [...pip, ...packages])
     if (failed) throw new InputError(`peers add ${name}: ${failed}. Run it again to go on where it stopped.`)
     writeFileSync(`${markerIn(folder)}.new`, planOf(name))
     renameSync(`${markerIn(folder)}.new`, markerIn(folder))

@@ -3,7 +3,7 @@
 import { type DType, dtypes, store } from '../../core/dtype.ts'
 import { at, integers, numbers, sizeOf, stridesOf, tensorOf, zeros } from '../../core/tensor.ts'
 import { axisOf, booleanOf, inputType, type Op, stringOf } from '../op.ts'
-import { type Dim, tensorType } from '../types.ts'
+import { type Attributes, type Dim, tensorType } from '../types.ts'
 import { constantIntegers, optionalTensor, outputType, tensorAt } from './elements.ts'
 
 /** cos(2πi/n), exact at quarter turns: sin is the same a quarter turn later. */
@@ -37,6 +37,20 @@ function transform(
   return [outRe, outIm]
 }
 
+/** The inverse of a onesided transform is real. */
+const realResult = (a: Attributes): boolean => booleanOf(a, 'inverse') && booleanOf(a, 'onesided')
+
+/** Completes the half of a spectrum that a real signal has: X[n − k] is the conjugate of X[k]. */
+function mirror(re: Float64Array, im: Float64Array): void {
+  const n = re.length
+  im[0] = 0
+  if (n % 2 === 0) im[n / 2] = 0
+  for (let k = 1; k < n - k; k++) {
+    re[n - k] = re[k]!
+    im[n - k] = -im[k]!
+  }
+}
+
 const windows: Record<string, (turn: number) => number> = {
   hann: (t) => 0.5 - 0.5 * Math.cos(t),
   hamming: (t) => 25 / 46 - (21 / 46) * Math.cos(t),
@@ -47,7 +61,7 @@ const dtypeAttribute = { kind: 'string', oneOf: dtypes, default: 'float32' } as 
 
 export const signal = {
   dft: {
-    doc: 'Discrete Fourier transform along an axis (an int64 scalar, the last but one): inputs x [..., 1 or 2: real or complex], length?, axis?',
+    doc: 'Discrete Fourier transform along an axis (an int64 scalar, the last but one): inputs x [..., 1 or 2: real or complex], length?, axis?; onesided gives (inverse: takes) the half that a real signal has',
     inputs: [1, 3],
     attributes: {
       inverse: { kind: 'boolean', default: false },
@@ -72,12 +86,16 @@ export const signal = {
           ),
         ]
       const axis = axisOf(given, t.shape.length)
-      const n: Dim = length === undefined ? t.shape[axis]! : length
-      const bins = typeof n === 'number' && booleanOf(x.attributes, 'onesided') ? Math.floor(n / 2) + 1 : n
+      const real = realResult(x.attributes)
+      const size = t.shape[axis]!
+      const n: Dim = length !== undefined ? length : real && typeof size === 'number' ? 2 * (size - 1) : size
+      const half = booleanOf(x.attributes, 'onesided') && !real
+      const bins = typeof n === 'number' && half ? Math.floor(n / 2) + 1 : n
+      const last = t.shape.length - 1
       return [
         tensorType(
           t.dtype,
-          t.shape.map((d, i) => (i === t.shape!.length - 1 ? 2 : i === axis ? bins : d)),
+          t.shape.map((d, i) => (i === last ? (real ? 1 : 2) : i === axis ? bins : d)),
         ),
       ]
     },
@@ -87,7 +105,9 @@ export const signal = {
       const given = optionalTensor(inputs, 2)
       const axis = axisOf(given ? integers(given)[0]! : -2, t.shape.length)
       const lengthInput = optionalTensor(inputs, 1)
-      const length = lengthInput ? integers(lengthInput)[0]! : t.shape[axis]!
+      const real = realResult(x.attributes)
+      const size = t.shape[axis]!
+      const length = lengthInput ? integers(lengthInput)[0]! : real ? 2 * (size - 1) : size
       const parts = t.shape.at(-1)!
       const [from, to] = [stridesOf(t.shape), stridesOf(shape)]
       const bins = shape[axis]!
@@ -108,10 +128,11 @@ export const signal = {
           re[i] = xs[a + i * from[axis]!]!
           if (parts === 2) im[i] = xs[a + i * from[axis]! + 1]!
         }
+        if (real) mirror(re, im)
         const [outRe, outIm] = transform(re, im, bins, booleanOf(x.attributes, 'inverse'))
         for (let k = 0; k < bins; k++) {
           store(dtype, out.data, b + k * to[axis]!, outRe[k]!)
-          store(dtype, out.data, b + k * to[axis]! + 1, outIm[k]!)
+          if (!real) store(dtype, out.data, b + k * to[axis]! + 1, outIm[k]!)
         }
       }
       return [out]

@@ -211,6 +211,45 @@ describe('what a file may say', () => {
     expect(run(false)).toEqual([9, 16])
   })
 
+  test('a composite operator is what its decomposition says', () => {
+    const graph = read(
+      file({
+        operator_codes: [
+          { builtin_code: 206, deprecated_builtin_code: 127 },
+          { builtin_code: 59, deprecated_builtin_code: 59 },
+        ],
+        subgraphs: [
+          {
+            tensors: [float('x', 2), float('y', 2)],
+            inputs: [0],
+            outputs: [1],
+            operators: [
+              {
+                opcode_index: 0,
+                inputs: [0],
+                outputs: [1],
+                builtin_options_2: {
+                  kind: 'StableHLOCompositeOptions',
+                  name: 'odml.negated',
+                  decomposition_subgraph_index: 1,
+                },
+              },
+            ],
+          },
+          {
+            tensors: [float('a', 2), float('b', 2)],
+            inputs: [0],
+            outputs: [1],
+            operators: [{ opcode_index: 1, inputs: [0], outputs: [1] }],
+          },
+        ],
+        buffers: [{}],
+      }),
+    )
+    const y = evaluate(graph, [tensorOf('float32', [2], [3, -4])])[0] as Tensor
+    expect([...numbers(y)]).toEqual([-3, 4])
+  })
+
   test('sparse weights become dense: compressed rows with blocks of two', () => {
     // [[0, 0, 1, 2], [3, 4, 0, 0]] as blocks of 1 × 2: one block in each row.
     const sparsity = {

@@ -269,6 +269,26 @@ case("l2_normalization", B.L2_NORMALIZATION, [f(2, 5)], S.L2NormOptionsT)
 # The reference kernel leaves out the last channel of each window; the optimised one, and TensorFlow, don't.
 case("local_response", B.LOCAL_RESPONSE_NORMALIZATION, [f(1, 3, 4, 7)], S.LocalResponseNormalizationOptionsT, kernels=(OPTIMISED,), radius=2, bias=1.5, alpha=0.3, beta=0.6)
 
+case("dynamic_update_slice", B.DYNAMIC_UPDATE_SLICE, [f(4, 5, 3), f(2, 1, 3), i(3, -1, 0)], S.DynamicUpdateSliceOptionsT)
+case("dynamic_update_slice_int64", B.DYNAMIC_UPDATE_SLICE, [f(4, 5), f(2, 2), np.array([1, 2], np.int64)], S.DynamicUpdateSliceOptionsT, version=2)
+case("segment_sum", B.SEGMENT_SUM, [f(5, 2), i(0, 0, 1, 2, 2)], S.SegmentSumOptionsT)
+case("unsorted_segment_sum", B.UNSORTED_SEGMENT_SUM, [f(5, 2), i(3, 0, 1, 0, 3), Const(np.int32(5))], S.UnsortedSegmentSumOptionsT)
+case("unsorted_segment_prod", B.UNSORTED_SEGMENT_PROD, [f(5, 2), i(3, 0, 1, 0, 3), Const(np.int32(5))], S.UnsortedSegmentProdOptionsT)
+corner = rng.uniform(0, 1, (20, 2)).astype(np.float32)
+boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.6, (20, 2)).astype(np.float32)], 1)
+scores = rng.uniform(0, 1, 20).astype(np.float32)
+nms = [boxes, scores, Const(np.int32(9)), Const(np.float32(0.3)), Const(np.float32(0.4))]
+case("nms_v4", B.NON_MAX_SUPPRESSION_V4, nms, S.NonMaxSuppressionV4OptionsT, outputs=(np.int32, np.int32))
+case("nms_v5", B.NON_MAX_SUPPRESSION_V5, nms + [Const(np.float32(0))], S.NonMaxSuppressionV5OptionsT, outputs=(np.int32, np.float32, np.int32))
+case("conv_3d_transpose", B.CONV_3D_TRANSPOSE, [Const(i(1, 7, 6, 5, 3)), Const(f(2, 3, 2, 3, 2)), f(1, 4, 3, 5, 2)], S.Conv3DOptionsT, padding=0, strideD=2, strideH=2, strideW=1)
+weights = lambda *shape: Q(np.int8, shape, 0.01, 0, constant=True)
+for asym in (False, True):
+    case(f"hybrid_batch_matmul_{asym}", B.BATCH_MATMUL, [f(2, 3, 8), weights(8, 5)], S.BatchMatMulOptionsT, version=4 if asym else 2, asymmetricQuantizeInputs=asym)
+    case(f"hybrid_fully_connected_{asym}", B.FULLY_CONNECTED, [f(6, 8), weights(5, 8), Const(f(5))], S.FullyConnectedOptionsT, version=9 if asym else 3, asymmetricQuantizeInputs=asym)
+case("hybrid_conv", B.CONV_2D, [f(2, 5, 5, 2), weights(3, 3, 2, 2), Const(f(3))], S.Conv2DOptionsT, version=2, padding=0, strideH=1, strideW=2)
+case("hybrid_conv_per_channel", B.CONV_2D, [f(2, 5, 5, 2), Q(np.int8, (3, 3, 2, 2), [0.01, 0.02, 0.03], 0, constant=True), Const(f(3))], S.Conv2DOptionsT, version=5, padding=0, strideH=1, strideW=2)
+case("hybrid_depthwise", B.DEPTHWISE_CONV_2D, [f(2, 5, 5, 3), Q(np.int8, (1, 3, 2, 3), [0.01, 0.02, 0.03], 0, axis=3, constant=True), Const(f(3))], S.DepthwiseConv2DOptionsT, version=6, padding=0, strideH=1, strideW=1, depthMultiplier=1)
+
 # Integers. uint8 as old models have it: per tensor, with zero points in weights too.
 for dtype, low, zero in [(np.uint8, 0, 128), (np.int8, -128, 0)]:
     n = np.dtype(dtype).name
@@ -287,7 +307,7 @@ for dtype, low, zero in [(np.uint8, 0, 128), (np.int8, -128, 0)]:
     case(f"logistic_{n}", B.LOGISTIC, [q(6, 50)], outputs=(out(dtype, 1 / 256, low),), version=2 if dtype == np.int8 else 1)
     case(f"tanh_{n}", B.TANH, [q(6, 50)], outputs=(out(dtype, 1 / 128, zero),), version=2 if dtype == np.int8 else 1)
     for name in ["RELU", "RELU6", "RELU_N1_TO_1"]:
-        case(f"{name.lower()}_{n}", getattr(B, name), [q(4, 20)], outputs=o(0.02, low + 10), version=2)
+        case(f"{name.lower()}_{n}", getattr(B, name), [q(4, 20)], outputs=o(0.02, low + 10), version=1 if "N1" in name else 2)
     case(f"leaky_relu_{n}", B.LEAKY_RELU, [q(6, 20)], S.LeakyReluOptionsT, outputs=o(0.04), version=2, alpha=0.3)
     case(f"leaky_relu_negative_{n}", B.LEAKY_RELU, [q(6, 20)], S.LeakyReluOptionsT, outputs=o(0.04), version=2, alpha=-0.3)
     case(f"prelu_{n}", B.PRELU, [q(1, 4, 4, 3), q(1, 1, 3, scale=0.01, z=zero + 9, constant=True)], outputs=o(0.04))
@@ -314,7 +334,6 @@ for log in (-12, -11):
 case("logistic_int16_power_of_two", B.LOGISTIC, [Q(np.int16, (4, 60), 2.0**-12, 0)], outputs=(out(np.int16, 2.0**-15, 0),), version=3)
 case("elu_int8", B.ELU, [Q(np.int8, (4, 60), 0.04, 5)], outputs=(out(np.int8, 0.03, -40),))
 case("sqrt_int8", B.SQRT, [Q(np.int8, (4, 60), 0.04, -128)], outputs=(out(np.int8, 0.02, -128),), version=2)
-case("conv_int8_no_bias", B.CONV_2D, [Q(np.int8, (1, 5, 5, 2), 0.03, 4), Q(np.int8, (3, 2, 2, 2), [0.1, 0.2, 0.3], 0, constant=True), None], S.Conv2DOptionsT, outputs=(out(np.int8, 0.4, 2),), version=3, padding=1, strideH=1, strideW=1)
 
 np.savez_compressed("operators.npz", **arrays)
 print(len([k for k in arrays if k.endswith(".model")]), "files")

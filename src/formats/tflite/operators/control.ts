@@ -57,6 +57,19 @@ const loop: Row = (x) => {
   x.result('loop', [null, first, ...values], { body: b.finish(), states: states.length })
 }
 
+/** Another subgraph's operators in place of this one. */
+function inlined(x: Operation, subgraph: number): void {
+  const made = x.context.inline(
+    subgraph,
+    x.b,
+    x.inputs.map((_, i) => x.input(i)),
+  )
+  if (made.length < x.outputs.length) x.fail(`subgraph ${subgraph} gives ${made.length} values`)
+  x.outputs.forEach((_, i) => {
+    x.is(made[i]!, i)
+  })
+}
+
 /** Weights of gates as one tensor with a leading dimension of one direction. */
 function stack(x: Operation, inputs: readonly number[]): Tensor {
   const parts = inputs.map((i) => {
@@ -121,15 +134,8 @@ const sequenceLstm: Row = (x) => {
 export const controlRows: Readonly<Record<string, Row>> = {
   IF: conditional,
   WHILE: loop,
-  CALL: (x) => {
-    const made = x.context.inline(
-      x.number('subgraph'),
-      x.b,
-      x.inputs.map((_, i) => x.input(i)),
-    )
-    made.forEach((id, i) => {
-      x.is(id, i)
-    })
-  },
+  CALL: (x) => inlined(x, x.number('subgraph')),
+  // A named operator of a newer framework, with what it means beside it.
+  STABLEHLO_COMPOSITE: (x) => inlined(x, x.number('decomposition_subgraph_index')),
   UNIDIRECTIONAL_SEQUENCE_LSTM: sequenceLstm,
 }

@@ -122,3 +122,36 @@ function below(v: number): number {
   bits[0]! += v > 0 ? -1 : 1
   return f[0]!
 }
+
+/**
+ * NON_MAX_SUPPRESSION_V4 and V5: indices of the boxes that stay, best first, filled up with zeros; (V5) their scores; how many.
+ * Here a box goes where its overlap reaches the threshold, in the graph's operator where it exceeds it: a threshold a little lower.
+ */
+const suppression: Row = (x) => {
+  const soft = x.op === 'NON_MAX_SUPPRESSION_V5'
+  if (soft && (x.constant(5)?.data[0] ?? 1) !== 0) throw new NotSupported(`${x.op} with softened scores`)
+  const most = x.integer(2, 'number of boxes')
+  const threshold = x.constant(3)
+  if (!threshold) throw new NotSupported(`${x.op} with a computed threshold`)
+  if (!(most >= 0 && most < 2 ** 24)) x.fail(`${most} boxes`)
+  const chosen = x.node('nonMaxSuppression', [
+    x.node('unsqueeze', [x.input(0)], { axes: [0] }),
+    x.node('unsqueeze', [x.input(1)], { axes: [0, 1] }),
+    x.int64s(most),
+    x.scalar('float32', below(Number(threshold.data[0]))),
+    x.input(4),
+  ])
+  const box = x.node('gather', [chosen, x.scalar('int64', 2)], { axis: 1 })
+  const count = x.node('shape', [box])
+  const pads = x.node('concat', [x.int64s(0), x.node('sub', [x.int64s(most), count])], { axis: 0 })
+  const filled = (v: ValueId): ValueId => x.node('reshape', [x.node('pad', [v, pads]), x.int64s(most)])
+  x.resultAt(0, 'cast', [filled(box)], { to: 'int32' })
+  if (soft) x.is(filled(x.node('gather', [x.input(1), box], { axis: 0 })), 1)
+  const scalar = x.node('reshape', [count, x.int64s()])
+  x.resultAt(soft ? 2 : 1, 'cast', [scalar], { to: 'int32' })
+}
+
+export const suppressionRows: Readonly<Record<string, Row>> = {
+  NON_MAX_SUPPRESSION_V4: suppression,
+  NON_MAX_SUPPRESSION_V5: suppression,
+}

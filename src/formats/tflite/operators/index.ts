@@ -3,17 +3,21 @@
 import { NotSupported, type Operation, type Row } from '../operation.ts'
 import { controlRows } from './control.ts'
 import { customRows } from './custom.ts'
+import { suppressionRows } from './detection.ts'
 import { elementwiseRows } from './elementwise.ts'
 import { integerRows, isQuantised, neutral } from './integer.ts'
 import { movementRows } from './movement.ts'
 import { productRows } from './products.ts'
 import { reduceRows } from './reduce.ts'
+import { scatterRows } from './scatter.ts'
 
 export const plainRows: Readonly<Record<string, Row>> = {
   ...elementwiseRows,
   ...movementRows,
   ...productRows,
   ...reduceRows,
+  ...scatterRows,
+  ...suppressionRows,
   ...controlRows,
 }
 

@@ -125,7 +125,25 @@ const transposeConv: Row = (x) => {
   })
 }
 
+/** Dynamic range with one matrix of weights is a fully connected layer without a bias. */
+function hybridMatMul(x: Operation): void {
+  const shape = x.tensor(1).shape
+  const [rows, columns] = shape.slice(-2)
+  if (x.boolean('adj_x') || !x.constant(1) || shape.slice(0, -2).some((d) => d !== 1))
+    throw new NotSupported('BATCH_MATMUL of float32 with integers other than one matrix of weights')
+  const matrix = x.node('reshape', [x.input(1), x.int64s(rows!, columns!)])
+  const filter = x.boolean('adj_y') ? matrix : x.node('transpose', [matrix], { permutation: [1, 0] })
+  const q = x.tensor(1).quantization
+  if (!q) throw new NotSupported('BATCH_MATMUL with integer weights without scales')
+  x.result('tfliteHybridFullyConnected', [x.input(0), filter, null], {
+    keepDims: true,
+    filterScales: q.scale,
+    asymmetric: x.boolean('asymmetric_quantize_inputs'),
+  })
+}
+
 const batchMatMul: Row = (x) => {
+  if (isHybrid(x, 0, 1)) return hybridMatMul(x)
   if (x.tensor(0).dtype !== x.tensor(1).dtype)
     throw new NotSupported(`BATCH_MATMUL of ${x.tensor(0).dtype} with ${x.tensor(1).dtype}`)
   const turned = (i: number, on: boolean): ValueId => {

@@ -1,6 +1,5 @@
 // Operators that move, select, repeat or count elements, and the shapes that they take.
 
-import { tensorOf } from '../../../core/tensor.ts'
 import type { ValueId } from '../../../ir/types.ts'
 import { NotSupported, type Operation, type Row } from '../operation.ts'
 
@@ -257,24 +256,6 @@ const topK: Row = (x) => {
 const topKCount = (x: Operation): ValueId =>
   x.constant(1) ? x.int64s(x.integer(1, 'k')) : x.node('reshape', [x.int64(1), x.int64s(1)])
 
-const scatter: Row = (x) => {
-  const shape = x.int64(2)
-  const zeros = x.node('constantOfShape', [shape], { value: tensorOf(x.output().dtype!, [1], [0]) })
-  x.result('scatterND', [zeros, x.node('cast', [x.input(0)], { to: 'int64' }), x.input(1)], {
-    reduction: 'add',
-  })
-}
-
-const sparseToDense: Row = (x) => {
-  const rank = x.rankOf(0)
-  const base = x.node('expand', [x.input(3), x.int64(1)])
-  let indices = x.int64(0)
-  if (rank < 2) indices = x.node('reshape', [indices, x.int64s(-1, 1)])
-  const count = x.node('shape', [indices], { start: 0, end: 1 })
-  const values = x.rankOf(2) === 0 ? x.node('expand', [x.input(2), count]) : x.input(2)
-  x.result('scatterND', [base, indices, values])
-}
-
 export const movementRows: Readonly<Record<string, Row>> = {
   RESHAPE: reshape,
   SQUEEZE: squeeze,
@@ -310,8 +291,6 @@ export const movementRows: Readonly<Record<string, Row>> = {
   BATCH_TO_SPACE_ND: batchToSpace,
   ONE_HOT: oneHot,
   TOPK_V2: topK,
-  SCATTER_ND: scatter,
-  SPARSE_TO_DENSE: sparseToDense,
   WHERE: (x) => {
     if (x.inputs.length !== 1) throw new NotSupported('WHERE with values')
     const positions = x.node('transpose', [x.node('nonZero', [x.input(0)])], { permutation: [1, 0] })

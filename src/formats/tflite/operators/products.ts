@@ -91,9 +91,10 @@ function transposedWindow(
   strides: readonly number[],
   same: boolean,
 ): { strides: number[]; pads: number[]; outputPadding: number[] } {
-  const spatial = spatialOf(x, input)
-  const padding = paddingOf(same ? 'same' : 'valid', size, kernel, strides, [1, 1], x.at)
-  const before = padding.slice(0, 2)
+  const spatial = spatialOf(x, input, kernel.length)
+  const ones = kernel.map(() => 1)
+  const padding = paddingOf(same ? 'same' : 'valid', size, kernel, strides, ones, x.at)
+  const before = padding.slice(0, kernel.length)
   const ends = size.map((s, i) => {
     const d = spatial[i]!
     if (typeof d !== 'number') throw new NotSupported(`${x.op} over open spatial dimensions`)
@@ -124,6 +125,18 @@ const convTranspose: Row = (x) => {
   const strides = [x.number('stride_h'), x.number('stride_w')]
   const window = transposedWindow(x, 2, transposedSize(x), [kh, kw], strides, x.number('padding') === 0)
   x.activated('convTranspose2d', [x.input(2), x.reordered(1, [3, 0, 1, 2]), x.optional(3)], {
+    ...window,
+    ...channelsLast,
+  })
+}
+
+/** CONV_3D_TRANSPOSE: filter [D, H, W, O, I]; the output's shape comes first. */
+const conv3dTranspose: Row = (x) => {
+  const kernel = filterShape(x, 1, 5).slice(0, 3)
+  const shape = x.integers(0, 'output shape').slice(1, 4)
+  const strides = ['d', 'h', 'w'].map((a) => x.number(`stride_${a}`))
+  const window = transposedWindow(x, 2, shape, kernel, strides, x.number('padding') === 0)
+  x.activated('convTranspose3d', [x.input(2), x.reordered(1, [4, 3, 0, 1, 2]), x.optional(3)], {
     ...window,
     ...channelsLast,
   })
@@ -202,6 +215,7 @@ export const productRows: Readonly<Record<string, Row>> = {
   DEPTHWISE_CONV_2D: depthwise,
   CONV_3D: conv3d,
   TRANSPOSE_CONV: convTranspose,
+  CONV_3D_TRANSPOSE: conv3dTranspose,
   FULLY_CONNECTED: fullyConnected,
   BATCH_MATMUL: batchMatMul,
   AVERAGE_POOL_2D: pool('averagePool2d'),

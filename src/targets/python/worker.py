@@ -302,6 +302,10 @@ class Session:
         if unsafe and not options.get("trust"):
             raise untrusted(f"{path}: uses {', '.join(unsafe)}")
         if options.get("inner") and meta.graph_def.library.function:
+            # Loading it as TensorFlow 2 does runs what creates and fills its resources, whatever the signature needs.
+            resources = [n for n in meta.object_graph_def.nodes if n.WhichOneof("kind") == "resource"]
+            if resources and not options.get("trust"):
+                raise untrusted(f"{path}: inner values need its resources loaded, with their own initialisers")
             return self.load_frozen(tf, path, list(meta.meta_info_def.tags), key)
         with self.graph.as_default():
             tf.compat.v1.saved_model.loader.load(self.session, list(meta.meta_info_def.tags), path)

@@ -141,6 +141,26 @@ describe('control flow of version 2', () => {
   })
 })
 
+test('a Switch and a Merge of version 1 are an if, a constant on one side of it', () => {
+  const graph = convert(
+    [
+      placeholder('c', 'DT_BOOL'),
+      placeholder('x', 'DT_FLOAT', 2),
+      node('switch', 'Switch', ['x', 'c']),
+      node('pivot', 'Switch', ['c', 'c']),
+      node('taken', 'Identity', ['pivot:1']),
+      node('neg', 'Neg', ['switch']),
+      node('k', 'Const', ['^taken']),
+      node('merge', 'Merge', ['neg', 'k']),
+      node('out', 'Identity', ['merge']),
+    ],
+    { k: tensorOf('float32', [2], [7, 8]) },
+  )
+  const x = tensorOf('float32', [2], [1, -3])
+  expect(run(graph, tensorOf('bool', [], [false]), x)).toEqual([-1, 3])
+  expect(run(graph, tensorOf('bool', [], [true]), x)).toEqual([7, 8])
+})
+
 describe('strided slices', () => {
   const sliced = (begin: number[], end: number[], strides: number[], masks: Attr = {}): Graph =>
     convert(

@@ -7,6 +7,7 @@ import { GraphBuilder, prune } from '../../ir/graph.ts'
 import { type Dim, type Graph, tensorType } from '../../ir/types.ts'
 import { Sketch } from '../sketch.ts'
 import { blockHandlers } from './blocks.ts'
+import { mergeRegion } from './branch.ts'
 import { controlHandlers, exitRegion, findFrames } from './control.ts'
 import { elementwiseHandlers } from './elementwise.ts'
 import type { GraphDef, NodeDef, Port } from './graph.ts'
@@ -91,6 +92,7 @@ export function convertGraphDef(def: GraphDef, options: ConvertOptions): Graph {
       constants,
       handler: (op) => (op === 'Const' ? constant : Object.hasOwn(handlers, op) ? handlers[op] : undefined),
       region: (node, inside) => {
+        if (node.op === 'Merge') return mergeRegion(node, inside)
         const frame = node.op === 'Exit' ? frames.get(node.name) : undefined
         return frame ? exitRegion(node, frame, inside) : null
       },

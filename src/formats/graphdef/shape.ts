@@ -58,7 +58,8 @@ const squeeze: Handler = one((x) => {
   const given = x.a.ints(x.a.has('squeeze_dims') ? 'squeeze_dims' : 'axis', [])
   const dims = x.s.shape(v)
   if (!dims) {
-    if (given.length === 0 || given.some((a) => a < 0)) throw new InputError('squeeze of an unknown rank')
+    if (given.length === 0) return x.s.node('squeeze', [v])
+    if (given.some((a) => a < 0)) throw new InputError('squeeze of an unknown rank')
     return x.s.squeeze(v, given)
   }
   const axes = given.length

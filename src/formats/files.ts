@@ -1,6 +1,6 @@
 // The model's files on disk. One of the few readers that touch Node.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { InputError } from '../core/errors.ts'
 import type { ModelFiles } from './detect.ts'
@@ -27,3 +27,5 @@ export function filesAt(path: string): ModelFiles {
     },
   }
 }
+
+export const isThere = (path: string): boolean => existsSync(path)

@@ -1,11 +1,10 @@
 // Something that runs a model, by what the user calls it: `model.onnx` (the reference), `model.onnx@wasm` (a target),
 // `model.tflite@litert` (its native runtime, which takes the file as it is, whether we have a reader or not).
 
-import { existsSync } from 'node:fs'
 import { InputError } from '../core/errors.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { detectFormat } from '../formats/detect.ts'
-import { filesAt } from '../formats/files.ts'
+import { filesAt, isThere } from '../formats/files.ts'
 import { type Model, readable } from '../formats/open.ts'
 import { withOutputs } from '../ir/graph.ts'
 import { type Datum, type Graph, isTensor, type Value } from '../ir/types.ts'
@@ -50,7 +49,7 @@ export async function openSide(
 /** An @ that is part of the path stays there: what follows it must be a target's name. */
 function splitTarget(named: string, registry: Registry): { source: string; target: string | undefined } {
   const at = named.lastIndexOf('@')
-  if (at < 1 || existsSync(named)) return { source: named, target: undefined }
+  if (at < 1 || isThere(named)) return { source: named, target: undefined }
   const target = named.slice(at + 1)
   const known = [...registry.targets, ...registry.nativeTargets].map((t) => t.name)
   if (!known.includes(target.split(':')[0]!))

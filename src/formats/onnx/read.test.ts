@@ -95,6 +95,19 @@ describe('readOnnx', () => {
     expect(aligned.length).toBeLessThan(4)
   })
 
+  test('weights in the typed fields are read, floats whole or in pieces', () => {
+    const piece = (...v: number[]): Uint8Array => new Uint8Array(Float32Array.of(...v).buffer)
+    for (const floatData of [[piece(3, 4)], [piece(3), piece(4)]]) {
+      const w = create(TensorProtoSchema, { name: 'w', dims: [2n], dataType: 1, floatData })
+      expect(run({ nodes: [node('Add', ['x', 'w'], ['y'])], initializers: [w] })).toEqual(
+        tensorOf('float32', [2], [4, 2]),
+      )
+    }
+    const h = create(TensorProtoSchema, { name: 'w', dims: [2n], dataType: 10, int32Data: [0x3c00, 0xc000] })
+    const half = read({ nodes: [node('CastLike', ['x', 'w'], ['y'])], initializers: [h] })
+    expect(half.values.at(-1)!.type).toEqual({ kind: 'tensor', dtype: 'float16', shape: [2] })
+  })
+
   test('nodes may stand in any order', () => {
     expect(run({ nodes: [node('Neg', ['a'], ['y']), node('Relu', ['x'], ['a'])] })).toEqual(
       tensorOf('float32', [2], [-1, -0]),

@@ -1,7 +1,7 @@
 // Tensors and types of the file as ours. Raw bytes become typed views where their offset allows it, never copies of copies.
 
 import { fromBinary } from '@bufbuild/protobuf'
-import { allocate, bitsOf, type DType, store, type TensorData, viewBytes } from '../../core/dtype.ts'
+import { allocate, bitsOf, bytesOf, type DType, store, type TensorData, viewBytes } from '../../core/dtype.ts'
 import { InputError, UnsupportedError } from '../../core/errors.ts'
 import { integers, sizeOf, type Tensor, tensorOf, zeros } from '../../core/tensor.ts'
 import { type Dim, type Type, tensorType } from '../../ir/types.ts'
@@ -107,14 +107,26 @@ export function readTensor(t: TensorProto, from: External): Tensor {
   return { dtype, shape, data: typedFields(t, dtype, n, expect) }
 }
 
+/** A packed field, which writers may have split. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!
+  const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0))
+  let at = 0
+  for (const p of parts) {
+    all.set(p, at)
+    at += p.length
+  }
+  return all
+}
+
 function typedFields(t: TensorProto, dtype: DType, n: number, expect: (got: number) => void): TensorData {
   switch (dtype) {
     case 'float32':
-      expect(t.floatData.length)
-      return Float32Array.from(t.floatData)
-    case 'float64':
-      expect(t.doubleData.length)
-      return Float64Array.from(t.doubleData)
+    case 'float64': {
+      const bytes = joined(dtype === 'float32' ? t.floatData : t.doubleData)
+      expect(bytes.length / bytesOf(dtype))
+      return viewBytes(dtype, bytes, n)
+    }
     case 'int64':
       expect(t.int64Data.length)
       return BigInt64Array.from(t.int64Data)

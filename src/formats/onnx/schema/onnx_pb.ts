@@ -8,18 +8,15 @@
 // @generated from file onnx.proto (package onnx, syntax proto2)
 /* eslint-disable */
 
-import type { Message } from '@bufbuild/protobuf'
-import type { GenEnum, GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2'
-import { enumDesc, fileDesc, messageDesc } from '@bufbuild/protobuf/codegenv2'
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file onnx.proto.
  */
-export const file_onnx: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'Cgpvbm54LnByb3RvEgRvbm54ItsFCg5BdHRyaWJ1dGVQcm90bxIMCgRuYW1lGAEgASgJEhUKDXJlZl9hdHRyX25hbWUYFSABKAkSEgoKZG9jX3N0cmluZxgNIAEoCRIwCgR0eXBlGBQgASgOMiIub25ueC5BdHRyaWJ1dGVQcm90by5BdHRyaWJ1dGVUeXBlEgkKAWYYAiABKAISCQoBaRgDIAEoAxIJCgFzGAQgASgMEhwKAXQYBSABKAsyES5vbm54LlRlbnNvclByb3RvEhsKAWcYBiABKAsyEC5vbm54LkdyYXBoUHJvdG8SLgoNc3BhcnNlX3RlbnNvchgWIAEoCzIXLm9ubnguU3BhcnNlVGVuc29yUHJvdG8SGwoCdHAYDiABKAsyDy5vbm54LlR5cGVQcm90bxIOCgZmbG9hdHMYByADKAISDAoEaW50cxgIIAMoAxIPCgdzdHJpbmdzGAkgAygMEiIKB3RlbnNvcnMYCiADKAsyES5vbm54LlRlbnNvclByb3RvEiAKBmdyYXBocxgLIAMoCzIQLm9ubnguR3JhcGhQcm90bxIvCg5zcGFyc2VfdGVuc29ycxgXIAMoCzIXLm9ubnguU3BhcnNlVGVuc29yUHJvdG8SJAoLdHlwZV9wcm90b3MYDyADKAsyDy5vbm54LlR5cGVQcm90byLZAQoNQXR0cmlidXRlVHlwZRINCglVTkRFRklORUQQABIJCgVGTE9BVBABEgcKA0lOVBACEgoKBlNUUklORxADEgoKBlRFTlNPUhAEEgkKBUdSQVBIEAUSEQoNU1BBUlNFX1RFTlNPUhALEg4KClRZUEVfUFJPVE8QDRIKCgZGTE9BVFMQBhIICgRJTlRTEAcSCwoHU1RSSU5HUxAIEgsKB1RFTlNPUlMQCRIKCgZHUkFQSFMQChISCg5TUEFSU0VfVEVOU09SUxAMEg8KC1RZUEVfUFJPVE9TEA5KBAgMEA1KBAgQEBRSAXYihwEKDlZhbHVlSW5mb1Byb3RvEgwKBG5hbWUYASABKAkSHQoEdHlwZRgCIAEoCzIPLm9ubnguVHlwZVByb3RvEhIKCmRvY19zdHJpbmcYAyABKAkSNAoObWV0YWRhdGFfcHJvcHMYBCADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8ioQIKCU5vZGVQcm90bxINCgVpbnB1dBgBIAMoCRIOCgZvdXRwdXQYAiADKAkSDAoEbmFtZRgDIAEoCRIPCgdvcF90eXBlGAQgASgJEg4KBmRvbWFpbhgHIAEoCRIQCghvdmVybG9hZBgIIAEoCRInCglhdHRyaWJ1dGUYBSADKAsyFC5vbm54LkF0dHJpYnV0ZVByb3RvEhIKCmRvY19zdHJpbmcYBiABKAkSNAoObWV0YWRhdGFfcHJvcHMYCSADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SQQoVZGV2aWNlX2NvbmZpZ3VyYXRpb25zGAogAygLMiIub25ueC5Ob2RlRGV2aWNlQ29uZmlndXJhdGlvblByb3RvIjIKFEludEludExpc3RFbnRyeVByb3RvEgsKA2tleRgBIAEoAxINCgV2YWx1ZRgCIAMoAyKAAQocTm9kZURldmljZUNvbmZpZ3VyYXRpb25Qcm90bxIYChBjb25maWd1cmF0aW9uX2lkGAEgASgJEi4KDXNoYXJkaW5nX3NwZWMYAiADKAsyFy5vbm54LlNoYXJkaW5nU3BlY1Byb3RvEhYKDnBpcGVsaW5lX3N0YWdlGAMgASgFIqMBChFTaGFyZGluZ1NwZWNQcm90bxITCgt0ZW5zb3JfbmFtZRgBIAEoCRIOCgZkZXZpY2UYAiADKAMSPQoZaW5kZXhfdG9fZGV2aWNlX2dyb3VwX21hcBgDIAMoCzIaLm9ubnguSW50SW50TGlzdEVudHJ5UHJvdG8SKgoLc2hhcmRlZF9kaW0YBCADKAsyFS5vbm54LlNoYXJkZWREaW1Qcm90byJVCg9TaGFyZGVkRGltUHJvdG8SDAoEYXhpcxgBIAEoAxI0Cg9zaW1wbGVfc2hhcmRpbmcYAiADKAsyGy5vbm54LlNpbXBsZVNoYXJkZWREaW1Qcm90byJcChVTaW1wbGVTaGFyZGVkRGltUHJvdG8SEwoJZGltX3ZhbHVlGAEgASgDSAASEwoJZGltX3BhcmFtGAIgASgJSAASEgoKbnVtX3NoYXJkcxgDIAEoA0IFCgNkaW0i1gEKEVRyYWluaW5nSW5mb1Byb3RvEigKDmluaXRpYWxpemF0aW9uGAEgASgLMhAub25ueC5HcmFwaFByb3RvEiMKCWFsZ29yaXRobRgCIAEoCzIQLm9ubnguR3JhcGhQcm90bxI8ChZpbml0aWFsaXphdGlvbl9iaW5kaW5nGAMgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvEjQKDnVwZGF0ZV9iaW5kaW5nGAQgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvIqIDCgpNb2RlbFByb3RvEhIKCmlyX3ZlcnNpb24YASABKAMSLgoMb3BzZXRfaW1wb3J0GAggAygLMhgub25ueC5PcGVyYXRvclNldElkUHJvdG8SFQoNcHJvZHVjZXJfbmFtZRgCIAEoCRIYChBwcm9kdWNlcl92ZXJzaW9uGAMgASgJEg4KBmRvbWFpbhgEIAEoCRIVCg1tb2RlbF92ZXJzaW9uGAUgASgDEhIKCmRvY19zdHJpbmcYBiABKAkSHwoFZ3JhcGgYByABKAsyEC5vbm54LkdyYXBoUHJvdG8SNAoObWV0YWRhdGFfcHJvcHMYDiADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SLgoNdHJhaW5pbmdfaW5mbxgUIAMoCzIXLm9ubnguVHJhaW5pbmdJbmZvUHJvdG8SJgoJZnVuY3Rpb25zGBkgAygLMhMub25ueC5GdW5jdGlvblByb3RvEjUKDWNvbmZpZ3VyYXRpb24YGiADKAsyHi5vbm54LkRldmljZUNvbmZpZ3VyYXRpb25Qcm90byJNChhEZXZpY2VDb25maWd1cmF0aW9uUHJvdG8SDAoEbmFtZRgBIAEoCRITCgtudW1fZGV2aWNlcxgCIAEoBRIOCgZkZXZpY2UYAyADKAkiNAoWU3RyaW5nU3RyaW5nRW50cnlQcm90bxILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiawoQVGVuc29yQW5ub3RhdGlvbhITCgt0ZW5zb3JfbmFtZRgBIAEoCRJCChxxdWFudF9wYXJhbWV0ZXJfdGVuc29yX25hbWVzGAIgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvItQDCgpHcmFwaFByb3RvEh0KBG5vZGUYASADKAsyDy5vbm54Lk5vZGVQcm90bxIMCgRuYW1lGAIgASgJEiYKC2luaXRpYWxpemVyGAUgAygLMhEub25ueC5UZW5zb3JQcm90bxIzChJzcGFyc2VfaW5pdGlhbGl6ZXIYDyADKAsyFy5vbm54LlNwYXJzZVRlbnNvclByb3RvEhIKCmRvY19zdHJpbmcYCiABKAkSIwoFaW5wdXQYCyADKAsyFC5vbm54LlZhbHVlSW5mb1Byb3RvEiQKBm91dHB1dBgMIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SKAoKdmFsdWVfaW5mbxgNIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SNwoXcXVhbnRpemF0aW9uX2Fubm90YXRpb24YDiADKAsyFi5vbm54LlRlbnNvckFubm90YXRpb24SNAoObWV0YWRhdGFfcHJvcHMYECADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG9KBAgDEARKBAgEEAVKBAgGEApSCmlyX3ZlcnNpb25SEHByb2R1Y2VyX3ZlcnNpb25SDHByb2R1Y2VyX3RhZ1IGZG9tYWluIqIHCgtUZW5zb3JQcm90bxIMCgRkaW1zGAEgAygDEhEKCWRhdGFfdHlwZRgCIAEoBRIqCgdzZWdtZW50GAMgASgLMhkub25ueC5UZW5zb3JQcm90by5TZWdtZW50EhYKCmZsb2F0X2RhdGEYBCADKAJCAhABEhYKCmludDMyX2RhdGEYBSADKAVCAhABEhMKC3N0cmluZ19kYXRhGAYgAygMEhYKCmludDY0X2RhdGEYByADKANCAhABEgwKBG5hbWUYCCABKAkSEgoKZG9jX3N0cmluZxgMIAEoCRIQCghyYXdfZGF0YRgJIAEoDBIzCg1leHRlcm5hbF9kYXRhGA0gAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvEjUKDWRhdGFfbG9jYXRpb24YDiABKA4yHi5vbm54LlRlbnNvclByb3RvLkRhdGFMb2NhdGlvbhIXCgtkb3VibGVfZGF0YRgKIAMoAUICEAESFwoLdWludDY0X2RhdGEYCyADKARCAhABEjQKDm1ldGFkYXRhX3Byb3BzGBAgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvGiUKB1NlZ21lbnQSDQoFYmVnaW4YASABKAMSCwoDZW5kGAIgASgDIo4DCghEYXRhVHlwZRINCglVTkRFRklORUQQABIJCgVGTE9BVBABEgkKBVVJTlQ4EAISCAoESU5UOBADEgoKBlVJTlQxNhAEEgkKBUlOVDE2EAUSCQoFSU5UMzIQBhIJCgVJTlQ2NBAHEgoKBlNUUklORxAIEggKBEJPT0wQCRILCgdGTE9BVDE2EAoSCgoGRE9VQkxFEAsSCgoGVUlOVDMyEAwSCgoGVUlOVDY0EA0SDQoJQ09NUExFWDY0EA4SDgoKQ09NUExFWDEyOBAPEgwKCEJGTE9BVDE2EBASEAoMRkxPQVQ4RTRNM0ZOEBESEgoORkxPQVQ4RTRNM0ZOVVoQEhIOCgpGTE9BVDhFNU0yEBMSEgoORkxPQVQ4RTVNMkZOVVoQFBIJCgVVSU5UNBAVEggKBElOVDQQFhIOCgpGTE9BVDRFMk0xEBcSDgoKRkxPQVQ4RThNMBAYEgkKBVVJTlQyEBkSCAoESU5UMhAaEg4KCkZMT0FUNkUyTTMQGxIOCgpGTE9BVDZFM00yEBwiKQoMRGF0YUxvY2F0aW9uEgsKB0RFRkFVTFQQABIMCghFWFRFUk5BTBABImgKEVNwYXJzZVRlbnNvclByb3RvEiEKBnZhbHVlcxgBIAEoCzIRLm9ubnguVGVuc29yUHJvdG8SIgoHaW5kaWNlcxgCIAEoCzIRLm9ubnguVGVuc29yUHJvdG8SDAoEZGltcxgDIAMoAyKVAQoQVGVuc29yU2hhcGVQcm90bxItCgNkaW0YASADKAsyIC5vbm54LlRlbnNvclNoYXBlUHJvdG8uRGltZW5zaW9uGlIKCURpbWVuc2lvbhITCglkaW1fdmFsdWUYASABKANIABITCglkaW1fcGFyYW0YAiABKAlIABISCgpkZW5vdGF0aW9uGAMgASgJQgcKBXZhbHVlIrcFCglUeXBlUHJvdG8SLQoLdGVuc29yX3R5cGUYASABKAsyFi5vbm54LlR5cGVQcm90by5UZW5zb3JIABIxCg1zZXF1ZW5jZV90eXBlGAQgASgLMhgub25ueC5UeXBlUHJvdG8uU2VxdWVuY2VIABInCghtYXBfdHlwZRgFIAEoCzITLm9ubnguVHlwZVByb3RvLk1hcEgAEjEKDW9wdGlvbmFsX3R5cGUYCSABKAsyGC5vbm54LlR5cGVQcm90by5PcHRpb25hbEgAEjoKEnNwYXJzZV90ZW5zb3JfdHlwZRgIIAEoCzIcLm9ubnguVHlwZVByb3RvLlNwYXJzZVRlbnNvckgAEi0KC29wYXF1ZV90eXBlGAcgASgLMhYub25ueC5UeXBlUHJvdG8uT3BhcXVlSAASEgoKZGVub3RhdGlvbhgGIAEoCRpCCgZUZW5zb3ISEQoJZWxlbV90eXBlGAEgASgFEiUKBXNoYXBlGAIgASgLMhYub25ueC5UZW5zb3JTaGFwZVByb3RvGi4KCFNlcXVlbmNlEiIKCWVsZW1fdHlwZRgBIAEoCzIPLm9ubnguVHlwZVByb3RvGjwKA01hcBIQCghrZXlfdHlwZRgBIAEoBRIjCgp2YWx1ZV90eXBlGAIgASgLMg8ub25ueC5UeXBlUHJvdG8aLgoIT3B0aW9uYWwSIgoJZWxlbV90eXBlGAEgASgLMg8ub25ueC5UeXBlUHJvdG8aSAoMU3BhcnNlVGVuc29yEhEKCWVsZW1fdHlwZRgBIAEoBRIlCgVzaGFwZRgCIAEoCzIWLm9ubnguVGVuc29yU2hhcGVQcm90bxo4CgZPcGFxdWUSDgoGZG9tYWluGAEgASgJEgwKBG5hbWUYAiABKAlKBAgDEARSCnBhcmFtZXRlcnNCBwoFdmFsdWUiNQoST3BlcmF0b3JTZXRJZFByb3RvEg4KBmRvbWFpbhgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIoYDCg1GdW5jdGlvblByb3RvEgwKBG5hbWUYASABKAkSDQoFaW5wdXQYBCADKAkSDgoGb3V0cHV0GAUgAygJEhEKCWF0dHJpYnV0ZRgGIAMoCRItCg9hdHRyaWJ1dGVfcHJvdG8YCyADKAsyFC5vbm54LkF0dHJpYnV0ZVByb3RvEh0KBG5vZGUYByADKAsyDy5vbm54Lk5vZGVQcm90bxISCgpkb2Nfc3RyaW5nGAggASgJEi4KDG9wc2V0X2ltcG9ydBgJIAMoCzIYLm9ubnguT3BlcmF0b3JTZXRJZFByb3RvEg4KBmRvbWFpbhgKIAEoCRIQCghvdmVybG9hZBgNIAEoCRIoCgp2YWx1ZV9pbmZvGAwgAygLMhQub25ueC5WYWx1ZUluZm9Qcm90bxI0Cg5tZXRhZGF0YV9wcm9wcxgOIAMoCzIcLm9ubnguU3RyaW5nU3RyaW5nRW50cnlQcm90b0oECAIQA0oECAMQBFINc2luY2VfdmVyc2lvblIGc3RhdHVzKoIDCgdWZXJzaW9uEhIKDl9TVEFSVF9WRVJTSU9OEAASGQoVSVJfVkVSU0lPTl8yMDE3XzEwXzEwEAESGQoVSVJfVkVSU0lPTl8yMDE3XzEwXzMwEAISGAoUSVJfVkVSU0lPTl8yMDE3XzExXzMQAxIYChRJUl9WRVJTSU9OXzIwMTlfMV8yMhAEEhgKFElSX1ZFUlNJT05fMjAxOV8zXzE4EAUSGAoUSVJfVkVSU0lPTl8yMDE5XzlfMTkQBhIXChNJUl9WRVJTSU9OXzIwMjBfNV84EAcSGAoUSVJfVkVSU0lPTl8yMDIxXzdfMzAQCBIXChNJUl9WRVJTSU9OXzIwMjNfNV81EAkSGAoUSVJfVkVSU0lPTl8yMDI0XzNfMjUQChIZChVJUl9WRVJTSU9OXzIwMjVfMDVfMTIQCxIZChVJUl9WRVJTSU9OXzIwMjVfMDhfMjYQDBIZChVJUl9WRVJTSU9OXzIwMjVfMTFfMDYQDRIOCgpJUl9WRVJTSU9OEA4qLgoOT3BlcmF0b3JTdGF0dXMSEAoMRVhQRVJJTUVOVEFMEAASCgoGU1RBQkxFEAFCAkgD',
-  )
+export const file_onnx: GenFile = /*@__PURE__*/
+  fileDesc("Cgpvbm54LnByb3RvEgRvbm54ItsFCg5BdHRyaWJ1dGVQcm90bxIMCgRuYW1lGAEgASgJEhUKDXJlZl9hdHRyX25hbWUYFSABKAkSEgoKZG9jX3N0cmluZxgNIAEoCRIwCgR0eXBlGBQgASgOMiIub25ueC5BdHRyaWJ1dGVQcm90by5BdHRyaWJ1dGVUeXBlEgkKAWYYAiABKAISCQoBaRgDIAEoAxIJCgFzGAQgASgMEhwKAXQYBSABKAsyES5vbm54LlRlbnNvclByb3RvEhsKAWcYBiABKAsyEC5vbm54LkdyYXBoUHJvdG8SLgoNc3BhcnNlX3RlbnNvchgWIAEoCzIXLm9ubnguU3BhcnNlVGVuc29yUHJvdG8SGwoCdHAYDiABKAsyDy5vbm54LlR5cGVQcm90bxIOCgZmbG9hdHMYByADKAISDAoEaW50cxgIIAMoAxIPCgdzdHJpbmdzGAkgAygMEiIKB3RlbnNvcnMYCiADKAsyES5vbm54LlRlbnNvclByb3RvEiAKBmdyYXBocxgLIAMoCzIQLm9ubnguR3JhcGhQcm90bxIvCg5zcGFyc2VfdGVuc29ycxgXIAMoCzIXLm9ubnguU3BhcnNlVGVuc29yUHJvdG8SJAoLdHlwZV9wcm90b3MYDyADKAsyDy5vbm54LlR5cGVQcm90byLZAQoNQXR0cmlidXRlVHlwZRINCglVTkRFRklORUQQABIJCgVGTE9BVBABEgcKA0lOVBACEgoKBlNUUklORxADEgoKBlRFTlNPUhAEEgkKBUdSQVBIEAUSEQoNU1BBUlNFX1RFTlNPUhALEg4KClRZUEVfUFJPVE8QDRIKCgZGTE9BVFMQBhIICgRJTlRTEAcSCwoHU1RSSU5HUxAIEgsKB1RFTlNPUlMQCRIKCgZHUkFQSFMQChISCg5TUEFSU0VfVEVOU09SUxAMEg8KC1RZUEVfUFJPVE9TEA5KBAgMEA1KBAgQEBRSAXYihwEKDlZhbHVlSW5mb1Byb3RvEgwKBG5hbWUYASABKAkSHQoEdHlwZRgCIAEoCzIPLm9ubnguVHlwZVByb3RvEhIKCmRvY19zdHJpbmcYAyABKAkSNAoObWV0YWRhdGFfcHJvcHMYBCADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8ioQIKCU5vZGVQcm90bxINCgVpbnB1dBgBIAMoCRIOCgZvdXRwdXQYAiADKAkSDAoEbmFtZRgDIAEoCRIPCgdvcF90eXBlGAQgASgJEg4KBmRvbWFpbhgHIAEoCRIQCghvdmVybG9hZBgIIAEoCRInCglhdHRyaWJ1dGUYBSADKAsyFC5vbm54LkF0dHJpYnV0ZVByb3RvEhIKCmRvY19zdHJpbmcYBiABKAkSNAoObWV0YWRhdGFfcHJvcHMYCSADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SQQoVZGV2aWNlX2NvbmZpZ3VyYXRpb25zGAogAygLMiIub25ueC5Ob2RlRGV2aWNlQ29uZmlndXJhdGlvblByb3RvIjIKFEludEludExpc3RFbnRyeVByb3RvEgsKA2tleRgBIAEoAxINCgV2YWx1ZRgCIAMoAyKAAQocTm9kZURldmljZUNvbmZpZ3VyYXRpb25Qcm90bxIYChBjb25maWd1cmF0aW9uX2lkGAEgASgJEi4KDXNoYXJkaW5nX3NwZWMYAiADKAsyFy5vbm54LlNoYXJkaW5nU3BlY1Byb3RvEhYKDnBpcGVsaW5lX3N0YWdlGAMgASgFIqMBChFTaGFyZGluZ1NwZWNQcm90bxITCgt0ZW5zb3JfbmFtZRgBIAEoCRIOCgZkZXZpY2UYAiADKAMSPQoZaW5kZXhfdG9fZGV2aWNlX2dyb3VwX21hcBgDIAMoCzIaLm9ubnguSW50SW50TGlzdEVudHJ5UHJvdG8SKgoLc2hhcmRlZF9kaW0YBCADKAsyFS5vbm54LlNoYXJkZWREaW1Qcm90byJVCg9TaGFyZGVkRGltUHJvdG8SDAoEYXhpcxgBIAEoAxI0Cg9zaW1wbGVfc2hhcmRpbmcYAiADKAsyGy5vbm54LlNpbXBsZVNoYXJkZWREaW1Qcm90byJcChVTaW1wbGVTaGFyZGVkRGltUHJvdG8SEwoJZGltX3ZhbHVlGAEgASgDSAASEwoJZGltX3BhcmFtGAIgASgJSAASEgoKbnVtX3NoYXJkcxgDIAEoA0IFCgNkaW0i1gEKEVRyYWluaW5nSW5mb1Byb3RvEigKDmluaXRpYWxpemF0aW9uGAEgASgLMhAub25ueC5HcmFwaFByb3RvEiMKCWFsZ29yaXRobRgCIAEoCzIQLm9ubnguR3JhcGhQcm90bxI8ChZpbml0aWFsaXphdGlvbl9iaW5kaW5nGAMgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvEjQKDnVwZGF0ZV9iaW5kaW5nGAQgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvIqIDCgpNb2RlbFByb3RvEhIKCmlyX3ZlcnNpb24YASABKAMSLgoMb3BzZXRfaW1wb3J0GAggAygLMhgub25ueC5PcGVyYXRvclNldElkUHJvdG8SFQoNcHJvZHVjZXJfbmFtZRgCIAEoCRIYChBwcm9kdWNlcl92ZXJzaW9uGAMgASgJEg4KBmRvbWFpbhgEIAEoCRIVCg1tb2RlbF92ZXJzaW9uGAUgASgDEhIKCmRvY19zdHJpbmcYBiABKAkSHwoFZ3JhcGgYByABKAsyEC5vbm54LkdyYXBoUHJvdG8SNAoObWV0YWRhdGFfcHJvcHMYDiADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SLgoNdHJhaW5pbmdfaW5mbxgUIAMoCzIXLm9ubnguVHJhaW5pbmdJbmZvUHJvdG8SJgoJZnVuY3Rpb25zGBkgAygLMhMub25ueC5GdW5jdGlvblByb3RvEjUKDWNvbmZpZ3VyYXRpb24YGiADKAsyHi5vbm54LkRldmljZUNvbmZpZ3VyYXRpb25Qcm90byJNChhEZXZpY2VDb25maWd1cmF0aW9uUHJvdG8SDAoEbmFtZRgBIAEoCRITCgtudW1fZGV2aWNlcxgCIAEoBRIOCgZkZXZpY2UYAyADKAkiNAoWU3RyaW5nU3RyaW5nRW50cnlQcm90bxILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiawoQVGVuc29yQW5ub3RhdGlvbhITCgt0ZW5zb3JfbmFtZRgBIAEoCRJCChxxdWFudF9wYXJhbWV0ZXJfdGVuc29yX25hbWVzGAIgAygLMhwub25ueC5TdHJpbmdTdHJpbmdFbnRyeVByb3RvItQDCgpHcmFwaFByb3RvEh0KBG5vZGUYASADKAsyDy5vbm54Lk5vZGVQcm90bxIMCgRuYW1lGAIgASgJEiYKC2luaXRpYWxpemVyGAUgAygLMhEub25ueC5UZW5zb3JQcm90bxIzChJzcGFyc2VfaW5pdGlhbGl6ZXIYDyADKAsyFy5vbm54LlNwYXJzZVRlbnNvclByb3RvEhIKCmRvY19zdHJpbmcYCiABKAkSIwoFaW5wdXQYCyADKAsyFC5vbm54LlZhbHVlSW5mb1Byb3RvEiQKBm91dHB1dBgMIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SKAoKdmFsdWVfaW5mbxgNIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SNwoXcXVhbnRpemF0aW9uX2Fubm90YXRpb24YDiADKAsyFi5vbm54LlRlbnNvckFubm90YXRpb24SNAoObWV0YWRhdGFfcHJvcHMYECADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG9KBAgDEARKBAgEEAVKBAgGEApSCmlyX3ZlcnNpb25SEHByb2R1Y2VyX3ZlcnNpb25SDHByb2R1Y2VyX3RhZ1IGZG9tYWluIpoHCgtUZW5zb3JQcm90bxIMCgRkaW1zGAEgAygDEhEKCWRhdGFfdHlwZRgCIAEoBRIqCgdzZWdtZW50GAMgASgLMhkub25ueC5UZW5zb3JQcm90by5TZWdtZW50EhIKCmZsb2F0X2RhdGEYBCADKAwSFgoKaW50MzJfZGF0YRgFIAMoBUICEAESEwoLc3RyaW5nX2RhdGEYBiADKAwSFgoKaW50NjRfZGF0YRgHIAMoA0ICEAESDAoEbmFtZRgIIAEoCRISCgpkb2Nfc3RyaW5nGAwgASgJEhAKCHJhd19kYXRhGAkgASgMEjMKDWV4dGVybmFsX2RhdGEYDSADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SNQoNZGF0YV9sb2NhdGlvbhgOIAEoDjIeLm9ubnguVGVuc29yUHJvdG8uRGF0YUxvY2F0aW9uEhMKC2RvdWJsZV9kYXRhGAogAygMEhcKC3VpbnQ2NF9kYXRhGAsgAygEQgIQARI0Cg5tZXRhZGF0YV9wcm9wcxgQIAMoCzIcLm9ubnguU3RyaW5nU3RyaW5nRW50cnlQcm90bxolCgdTZWdtZW50Eg0KBWJlZ2luGAEgASgDEgsKA2VuZBgCIAEoAyKOAwoIRGF0YVR5cGUSDQoJVU5ERUZJTkVEEAASCQoFRkxPQVQQARIJCgVVSU5UOBACEggKBElOVDgQAxIKCgZVSU5UMTYQBBIJCgVJTlQxNhAFEgkKBUlOVDMyEAYSCQoFSU5UNjQQBxIKCgZTVFJJTkcQCBIICgRCT09MEAkSCwoHRkxPQVQxNhAKEgoKBkRPVUJMRRALEgoKBlVJTlQzMhAMEgoKBlVJTlQ2NBANEg0KCUNPTVBMRVg2NBAOEg4KCkNPTVBMRVgxMjgQDxIMCghCRkxPQVQxNhAQEhAKDEZMT0FUOEU0TTNGThAREhIKDkZMT0FUOEU0TTNGTlVaEBISDgoKRkxPQVQ4RTVNMhATEhIKDkZMT0FUOEU1TTJGTlVaEBQSCQoFVUlOVDQQFRIICgRJTlQ0EBYSDgoKRkxPQVQ0RTJNMRAXEg4KCkZMT0FUOEU4TTAQGBIJCgVVSU5UMhAZEggKBElOVDIQGhIOCgpGTE9BVDZFMk0zEBsSDgoKRkxPQVQ2RTNNMhAcIikKDERhdGFMb2NhdGlvbhILCgdERUZBVUxUEAASDAoIRVhURVJOQUwQASJoChFTcGFyc2VUZW5zb3JQcm90bxIhCgZ2YWx1ZXMYASABKAsyES5vbm54LlRlbnNvclByb3RvEiIKB2luZGljZXMYAiABKAsyES5vbm54LlRlbnNvclByb3RvEgwKBGRpbXMYAyADKAMilQEKEFRlbnNvclNoYXBlUHJvdG8SLQoDZGltGAEgAygLMiAub25ueC5UZW5zb3JTaGFwZVByb3RvLkRpbWVuc2lvbhpSCglEaW1lbnNpb24SEwoJZGltX3ZhbHVlGAEgASgDSAASEwoJZGltX3BhcmFtGAIgASgJSAASEgoKZGVub3RhdGlvbhgDIAEoCUIHCgV2YWx1ZSK3BQoJVHlwZVByb3RvEi0KC3RlbnNvcl90eXBlGAEgASgLMhYub25ueC5UeXBlUHJvdG8uVGVuc29ySAASMQoNc2VxdWVuY2VfdHlwZRgEIAEoCzIYLm9ubnguVHlwZVByb3RvLlNlcXVlbmNlSAASJwoIbWFwX3R5cGUYBSABKAsyEy5vbm54LlR5cGVQcm90by5NYXBIABIxCg1vcHRpb25hbF90eXBlGAkgASgLMhgub25ueC5UeXBlUHJvdG8uT3B0aW9uYWxIABI6ChJzcGFyc2VfdGVuc29yX3R5cGUYCCABKAsyHC5vbm54LlR5cGVQcm90by5TcGFyc2VUZW5zb3JIABItCgtvcGFxdWVfdHlwZRgHIAEoCzIWLm9ubnguVHlwZVByb3RvLk9wYXF1ZUgAEhIKCmRlbm90YXRpb24YBiABKAkaQgoGVGVuc29yEhEKCWVsZW1fdHlwZRgBIAEoBRIlCgVzaGFwZRgCIAEoCzIWLm9ubnguVGVuc29yU2hhcGVQcm90bxouCghTZXF1ZW5jZRIiCgllbGVtX3R5cGUYASABKAsyDy5vbm54LlR5cGVQcm90bxo8CgNNYXASEAoIa2V5X3R5cGUYASABKAUSIwoKdmFsdWVfdHlwZRgCIAEoCzIPLm9ubnguVHlwZVByb3RvGi4KCE9wdGlvbmFsEiIKCWVsZW1fdHlwZRgBIAEoCzIPLm9ubnguVHlwZVByb3RvGkgKDFNwYXJzZVRlbnNvchIRCgllbGVtX3R5cGUYASABKAUSJQoFc2hhcGUYAiABKAsyFi5vbm54LlRlbnNvclNoYXBlUHJvdG8aOAoGT3BhcXVlEg4KBmRvbWFpbhgBIAEoCRIMCgRuYW1lGAIgASgJSgQIAxAEUgpwYXJhbWV0ZXJzQgcKBXZhbHVlIjUKEk9wZXJhdG9yU2V0SWRQcm90bxIOCgZkb21haW4YASABKAkSDwoHdmVyc2lvbhgCIAEoAyKGAwoNRnVuY3Rpb25Qcm90bxIMCgRuYW1lGAEgASgJEg0KBWlucHV0GAQgAygJEg4KBm91dHB1dBgFIAMoCRIRCglhdHRyaWJ1dGUYBiADKAkSLQoPYXR0cmlidXRlX3Byb3RvGAsgAygLMhQub25ueC5BdHRyaWJ1dGVQcm90bxIdCgRub2RlGAcgAygLMg8ub25ueC5Ob2RlUHJvdG8SEgoKZG9jX3N0cmluZxgIIAEoCRIuCgxvcHNldF9pbXBvcnQYCSADKAsyGC5vbm54Lk9wZXJhdG9yU2V0SWRQcm90bxIOCgZkb21haW4YCiABKAkSEAoIb3ZlcmxvYWQYDSABKAkSKAoKdmFsdWVfaW5mbxgMIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SNAoObWV0YWRhdGFfcHJvcHMYDiADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG9KBAgCEANKBAgDEARSDXNpbmNlX3ZlcnNpb25SBnN0YXR1cyqCAwoHVmVyc2lvbhISCg5fU1RBUlRfVkVSU0lPThAAEhkKFUlSX1ZFUlNJT05fMjAxN18xMF8xMBABEhkKFUlSX1ZFUlNJT05fMjAxN18xMF8zMBACEhgKFElSX1ZFUlNJT05fMjAxN18xMV8zEAMSGAoUSVJfVkVSU0lPTl8yMDE5XzFfMjIQBBIYChRJUl9WRVJTSU9OXzIwMTlfM18xOBAFEhgKFElSX1ZFUlNJT05fMjAxOV85XzE5EAYSFwoTSVJfVkVSU0lPTl8yMDIwXzVfOBAHEhgKFElSX1ZFUlNJT05fMjAyMV83XzMwEAgSFwoTSVJfVkVSU0lPTl8yMDIzXzVfNRAJEhgKFElSX1ZFUlNJT05fMjAyNF8zXzI1EAoSGQoVSVJfVkVSU0lPTl8yMDI1XzA1XzEyEAsSGQoVSVJfVkVSU0lPTl8yMDI1XzA4XzI2EAwSGQoVSVJfVkVSU0lPTl8yMDI1XzExXzA2EA0SDgoKSVJfVkVSU0lPThAOKi4KDk9wZXJhdG9yU3RhdHVzEhAKDEVYUEVSSU1FTlRBTBAAEgoKBlNUQUJMRRABQgJIAw");
 
 /**
  * Attributes
@@ -31,7 +28,7 @@ export const file_onnx: GenFile =
  *
  * @generated from message onnx.AttributeProto
  */
-export type AttributeProto = Message<'onnx.AttributeProto'> & {
+export type AttributeProto = Message<"onnx.AttributeProto"> & {
   /**
    * The name field MUST be present for this version of the IR.
    *
@@ -39,7 +36,7 @@ export type AttributeProto = Message<'onnx.AttributeProto'> & {
    *
    * @generated from field: optional string name = 1;
    */
-  name: string
+  name: string;
 
   /**
    * if ref_attr_name is not empty, ref_attr_name is the attribute name in parent function.
@@ -49,14 +46,14 @@ export type AttributeProto = Message<'onnx.AttributeProto'> & {
    *
    * @generated from field: optional string ref_attr_name = 21;
    */
-  refAttrName: string
+  refAttrName: string;
 
   /**
    * A human-readable documentation for this attribute. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 13;
    */
-  docString: string
+  docString: string;
 
   /**
    * The type field MUST be present for this version of the IR.
@@ -70,7 +67,7 @@ export type AttributeProto = Message<'onnx.AttributeProto'> & {
    *
    * @generated from field: optional onnx.AttributeProto.AttributeType type = 20;
    */
-  type: AttributeProto_AttributeType
+  type: AttributeProto_AttributeType;
 
   /**
    * Exactly ONE of the following fields must be present for this version of the IR
@@ -79,42 +76,42 @@ export type AttributeProto = Message<'onnx.AttributeProto'> & {
    *
    * @generated from field: optional float f = 2;
    */
-  f: number
+  f: number;
 
   /**
    * int
    *
    * @generated from field: optional int64 i = 3;
    */
-  i: bigint
+  i: bigint;
 
   /**
    * UTF-8 string
    *
    * @generated from field: optional bytes s = 4;
    */
-  s: Uint8Array
+  s: Uint8Array;
 
   /**
    * tensor value
    *
    * @generated from field: optional onnx.TensorProto t = 5;
    */
-  t?: TensorProto | undefined
+  t?: TensorProto | undefined;
 
   /**
    * graph
    *
    * @generated from field: optional onnx.GraphProto g = 6;
    */
-  g?: GraphProto | undefined
+  g?: GraphProto | undefined;
 
   /**
    * sparse tensor value
    *
    * @generated from field: optional onnx.SparseTensorProto sparse_tensor = 22;
    */
-  sparseTensor?: SparseTensorProto | undefined
+  sparseTensor?: SparseTensorProto | undefined;
 
   /**
    * Do not use field below, it's deprecated.
@@ -124,63 +121,64 @@ export type AttributeProto = Message<'onnx.AttributeProto'> & {
    *
    * @generated from field: optional onnx.TypeProto tp = 14;
    */
-  tp?: TypeProto | undefined
+  tp?: TypeProto | undefined;
 
   /**
    * list of floats
    *
    * @generated from field: repeated float floats = 7;
    */
-  floats: number[]
+  floats: number[];
 
   /**
    * list of ints
    *
    * @generated from field: repeated int64 ints = 8;
    */
-  ints: bigint[]
+  ints: bigint[];
 
   /**
    * list of UTF-8 strings
    *
    * @generated from field: repeated bytes strings = 9;
    */
-  strings: Uint8Array[]
+  strings: Uint8Array[];
 
   /**
    * list of tensors
    *
    * @generated from field: repeated onnx.TensorProto tensors = 10;
    */
-  tensors: TensorProto[]
+  tensors: TensorProto[];
 
   /**
    * list of graph
    *
    * @generated from field: repeated onnx.GraphProto graphs = 11;
    */
-  graphs: GraphProto[]
+  graphs: GraphProto[];
 
   /**
    * list of sparse tensors
    *
    * @generated from field: repeated onnx.SparseTensorProto sparse_tensors = 23;
    */
-  sparseTensors: SparseTensorProto[]
+  sparseTensors: SparseTensorProto[];
 
   /**
    * list of type protos
    *
    * @generated from field: repeated onnx.TypeProto type_protos = 15;
    */
-  typeProtos: TypeProto[]
-}
+  typeProtos: TypeProto[];
+};
 
 /**
  * Describes the message onnx.AttributeProto.
  * Use `create(AttributeProtoSchema)` to create a new message.
  */
-export const AttributeProtoSchema: GenMessage<AttributeProto> = /*@__PURE__*/ messageDesc(file_onnx, 0)
+export const AttributeProtoSchema: GenMessage<AttributeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 0);
 
 /**
  * Note: this enum is structurally identical to the OpSchema::AttrType
@@ -263,7 +261,7 @@ export const AttributeProto_AttributeType = {
    * @generated from enum value: TYPE_PROTOS = 14;
    */
   TYPE_PROTOS: 14,
-} as const
+} as const;
 
 /**
  * Note: this enum is structurally identical to the OpSchema::AttrType
@@ -271,15 +269,13 @@ export const AttributeProto_AttributeType = {
  *
  * @generated from enum onnx.AttributeProto.AttributeType
  */
-export type AttributeProto_AttributeType =
-  (typeof AttributeProto_AttributeType)[keyof typeof AttributeProto_AttributeType]
+export type AttributeProto_AttributeType = (typeof AttributeProto_AttributeType)[keyof typeof AttributeProto_AttributeType];
 
 /**
  * Describes the enum onnx.AttributeProto.AttributeType.
  */
-export const AttributeProto_AttributeTypeSchema: GenEnum<AttributeProto_AttributeType> =
-  /*@__PURE__*/
-  enumDesc(file_onnx, 0, 0)
+export const AttributeProto_AttributeTypeSchema: GenEnum<AttributeProto_AttributeType> = /*@__PURE__*/
+  enumDesc(file_onnx, 0, 0);
 
 /**
  * Defines information on value, including the name, the type, and
@@ -287,7 +283,7 @@ export const AttributeProto_AttributeTypeSchema: GenEnum<AttributeProto_Attribut
  *
  * @generated from message onnx.ValueInfoProto
  */
-export type ValueInfoProto = Message<'onnx.ValueInfoProto'> & {
+export type ValueInfoProto = Message<"onnx.ValueInfoProto"> & {
   /**
    * This field MUST be present in this version of the IR.
    *
@@ -295,7 +291,7 @@ export type ValueInfoProto = Message<'onnx.ValueInfoProto'> & {
    *
    * @generated from field: optional string name = 1;
    */
-  name: string
+  name: string;
 
   /**
    * This field MUST be present in this version of the IR for
@@ -303,28 +299,29 @@ export type ValueInfoProto = Message<'onnx.ValueInfoProto'> & {
    *
    * @generated from field: optional onnx.TypeProto type = 2;
    */
-  type?: TypeProto | undefined
+  type?: TypeProto | undefined;
 
   /**
    * A human-readable documentation for this value. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 3;
    */
-  docString: string
+  docString: string;
 
   /**
    * Named metadata values; keys should be distinct.
    *
    * @generated from field: repeated onnx.StringStringEntryProto metadata_props = 4;
    */
-  metadataProps: StringStringEntryProto[]
-}
+  metadataProps: StringStringEntryProto[];
+};
 
 /**
  * Describes the message onnx.ValueInfoProto.
  * Use `create(ValueInfoProtoSchema)` to create a new message.
  */
-export const ValueInfoProtoSchema: GenMessage<ValueInfoProto> = /*@__PURE__*/ messageDesc(file_onnx, 1)
+export const ValueInfoProtoSchema: GenMessage<ValueInfoProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 1);
 
 /**
  * Nodes
@@ -337,20 +334,20 @@ export const ValueInfoProtoSchema: GenMessage<ValueInfoProto> = /*@__PURE__*/ me
  *
  * @generated from message onnx.NodeProto
  */
-export type NodeProto = Message<'onnx.NodeProto'> & {
+export type NodeProto = Message<"onnx.NodeProto"> & {
   /**
    * namespace Value
    *
    * @generated from field: repeated string input = 1;
    */
-  input: string[]
+  input: string[];
 
   /**
    * namespace Value
    *
    * @generated from field: repeated string output = 2;
    */
-  output: string[]
+  output: string[];
 
   /**
    * An optional identifier for this node in a graph.
@@ -360,7 +357,7 @@ export type NodeProto = Message<'onnx.NodeProto'> & {
    *
    * @generated from field: optional string name = 3;
    */
-  name: string
+  name: string;
 
   /**
    * The symbolic identifier of the Operator to execute.
@@ -369,7 +366,7 @@ export type NodeProto = Message<'onnx.NodeProto'> & {
    *
    * @generated from field: optional string op_type = 4;
    */
-  opType: string
+  opType: string;
 
   /**
    * The domain of the OperatorSet that specifies the operator named by op_type.
@@ -378,49 +375,50 @@ export type NodeProto = Message<'onnx.NodeProto'> & {
    *
    * @generated from field: optional string domain = 7;
    */
-  domain: string
+  domain: string;
 
   /**
    * Overload identifier, used only to map this to a model-local function.
    *
    * @generated from field: optional string overload = 8;
    */
-  overload: string
+  overload: string;
 
   /**
    * Additional named attributes.
    *
    * @generated from field: repeated onnx.AttributeProto attribute = 5;
    */
-  attribute: AttributeProto[]
+  attribute: AttributeProto[];
 
   /**
    * A human-readable documentation for this node. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 6;
    */
-  docString: string
+  docString: string;
 
   /**
    * Named metadata values; keys should be distinct.
    *
    * @generated from field: repeated onnx.StringStringEntryProto metadata_props = 9;
    */
-  metadataProps: StringStringEntryProto[]
+  metadataProps: StringStringEntryProto[];
 
   /**
    * Configuration of multi-device annotations.
    *
    * @generated from field: repeated onnx.NodeDeviceConfigurationProto device_configurations = 10;
    */
-  deviceConfigurations: NodeDeviceConfigurationProto[]
-}
+  deviceConfigurations: NodeDeviceConfigurationProto[];
+};
 
 /**
  * Describes the message onnx.NodeProto.
  * Use `create(NodeProtoSchema)` to create a new message.
  */
-export const NodeProtoSchema: GenMessage<NodeProto> = /*@__PURE__*/ messageDesc(file_onnx, 2)
+export const NodeProtoSchema: GenMessage<NodeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 2);
 
 /**
  * IntIntListEntryProto follows the pattern for cross-proto-version maps.
@@ -428,62 +426,60 @@ export const NodeProtoSchema: GenMessage<NodeProto> = /*@__PURE__*/ messageDesc(
  *
  * @generated from message onnx.IntIntListEntryProto
  */
-export type IntIntListEntryProto = Message<'onnx.IntIntListEntryProto'> & {
+export type IntIntListEntryProto = Message<"onnx.IntIntListEntryProto"> & {
   /**
    * @generated from field: optional int64 key = 1;
    */
-  key: bigint
+  key: bigint;
 
   /**
    * @generated from field: repeated int64 value = 2;
    */
-  value: bigint[]
-}
+  value: bigint[];
+};
 
 /**
  * Describes the message onnx.IntIntListEntryProto.
  * Use `create(IntIntListEntryProtoSchema)` to create a new message.
  */
-export const IntIntListEntryProtoSchema: GenMessage<IntIntListEntryProto> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 3)
+export const IntIntListEntryProtoSchema: GenMessage<IntIntListEntryProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 3);
 
 /**
  * Multi-device configuration proto for NodeProto.
  *
  * @generated from message onnx.NodeDeviceConfigurationProto
  */
-export type NodeDeviceConfigurationProto = Message<'onnx.NodeDeviceConfigurationProto'> & {
+export type NodeDeviceConfigurationProto = Message<"onnx.NodeDeviceConfigurationProto"> & {
   /**
    * This field MUST be present for this version of the IR.
    * ID of the configuration. MUST match the name of a DeviceConfigurationProto.
    *
    * @generated from field: optional string configuration_id = 1;
    */
-  configurationId: string
+  configurationId: string;
 
   /**
    * Sharding spec for the node.
    *
    * @generated from field: repeated onnx.ShardingSpecProto sharding_spec = 2;
    */
-  shardingSpec: ShardingSpecProto[]
+  shardingSpec: ShardingSpecProto[];
 
   /**
    * Pipeline stage of this node.
    *
    * @generated from field: optional int32 pipeline_stage = 3;
    */
-  pipelineStage: number
-}
+  pipelineStage: number;
+};
 
 /**
  * Describes the message onnx.NodeDeviceConfigurationProto.
  * Use `create(NodeDeviceConfigurationProtoSchema)` to create a new message.
  */
-export const NodeDeviceConfigurationProtoSchema: GenMessage<NodeDeviceConfigurationProto> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 4)
+export const NodeDeviceConfigurationProtoSchema: GenMessage<NodeDeviceConfigurationProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 4);
 
 /**
  * ShardingSpecProto: This describes the sharding spec for a specific
@@ -491,7 +487,7 @@ export const NodeDeviceConfigurationProtoSchema: GenMessage<NodeDeviceConfigurat
  *
  * @generated from message onnx.ShardingSpecProto
  */
-export type ShardingSpecProto = Message<'onnx.ShardingSpecProto'> & {
+export type ShardingSpecProto = Message<"onnx.ShardingSpecProto"> & {
   /**
    * This field MUST be present for this version of the IR.
    * Identifies the input or output of the node that is being sharded.
@@ -500,7 +496,7 @@ export type ShardingSpecProto = Message<'onnx.ShardingSpecProto'> & {
    *
    * @generated from field: optional string tensor_name = 1;
    */
-  tensorName: string
+  tensorName: string;
 
   /**
    * The following is the list of devices across which the logical
@@ -508,7 +504,7 @@ export type ShardingSpecProto = Message<'onnx.ShardingSpecProto'> & {
    *
    * @generated from field: repeated int64 device = 2;
    */
-  device: bigint[]
+  device: bigint[];
 
   /**
    * Each element v in above field devices may represent either a
@@ -520,7 +516,7 @@ export type ShardingSpecProto = Message<'onnx.ShardingSpecProto'> & {
    *
    * @generated from field: repeated onnx.IntIntListEntryProto index_to_device_group_map = 3;
    */
-  indexToDeviceGroupMap: IntIntListEntryProto[]
+  indexToDeviceGroupMap: IntIntListEntryProto[];
 
   /**
    * The following is the sharded-shape of the tensor, consisting of
@@ -528,14 +524,15 @@ export type ShardingSpecProto = Message<'onnx.ShardingSpecProto'> & {
    *
    * @generated from field: repeated onnx.ShardedDimProto sharded_dim = 4;
    */
-  shardedDim: ShardedDimProto[]
-}
+  shardedDim: ShardedDimProto[];
+};
 
 /**
  * Describes the message onnx.ShardingSpecProto.
  * Use `create(ShardingSpecProtoSchema)` to create a new message.
  */
-export const ShardingSpecProtoSchema: GenMessage<ShardingSpecProto> = /*@__PURE__*/ messageDesc(file_onnx, 5)
+export const ShardingSpecProtoSchema: GenMessage<ShardingSpecProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 5);
 
 /**
  * ShardedDimProto: This describes the sharding spec for a single
@@ -543,7 +540,7 @@ export const ShardingSpecProtoSchema: GenMessage<ShardingSpecProto> = /*@__PURE_
  *
  * @generated from message onnx.ShardedDimProto
  */
-export type ShardedDimProto = Message<'onnx.ShardedDimProto'> & {
+export type ShardedDimProto = Message<"onnx.ShardedDimProto"> & {
   /**
    * This field MUST be present for this version of the IR.
    * The axis this sharding corresponds to. Must be in the range of
@@ -552,7 +549,7 @@ export type ShardedDimProto = Message<'onnx.ShardedDimProto'> & {
    *
    * @generated from field: optional int64 axis = 1;
    */
-  axis: bigint
+  axis: bigint;
 
   /**
    * Describes how the tensor on the provided axis is sharded.
@@ -562,14 +559,15 @@ export type ShardedDimProto = Message<'onnx.ShardedDimProto'> & {
    *
    * @generated from field: repeated onnx.SimpleShardedDimProto simple_sharding = 2;
    */
-  simpleSharding: SimpleShardedDimProto[]
-}
+  simpleSharding: SimpleShardedDimProto[];
+};
 
 /**
  * Describes the message onnx.ShardedDimProto.
  * Use `create(ShardedDimProtoSchema)` to create a new message.
  */
-export const ShardedDimProtoSchema: GenMessage<ShardedDimProto> = /*@__PURE__*/ messageDesc(file_onnx, 6)
+export const ShardedDimProtoSchema: GenMessage<ShardedDimProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 6);
 
 /**
  * SimpleShardedDimProto: Indicates that N blocks are divided into M shards.
@@ -577,28 +575,25 @@ export const ShardedDimProtoSchema: GenMessage<ShardedDimProto> = /*@__PURE__*/ 
  *
  * @generated from message onnx.SimpleShardedDimProto
  */
-export type SimpleShardedDimProto = Message<'onnx.SimpleShardedDimProto'> & {
+export type SimpleShardedDimProto = Message<"onnx.SimpleShardedDimProto"> & {
   /**
    * Dimension value to be sharded.
    *
    * @generated from oneof onnx.SimpleShardedDimProto.dim
    */
-  dim:
-    | {
-        /**
-         * @generated from field: int64 dim_value = 1;
-         */
-        value: bigint
-        case: 'dimValue'
-      }
-    | {
-        /**
-         * @generated from field: string dim_param = 2;
-         */
-        value: string
-        case: 'dimParam'
-      }
-    | { case: undefined; value?: undefined }
+  dim: {
+    /**
+     * @generated from field: int64 dim_value = 1;
+     */
+    value: bigint;
+    case: "dimValue";
+  } | {
+    /**
+     * @generated from field: string dim_param = 2;
+     */
+    value: string;
+    case: "dimParam";
+  } | { case: undefined; value?: undefined };
 
   /**
    * This field MUST be present for this version of the IR.
@@ -606,16 +601,15 @@ export type SimpleShardedDimProto = Message<'onnx.SimpleShardedDimProto'> & {
    *
    * @generated from field: optional int64 num_shards = 3;
    */
-  numShards: bigint
-}
+  numShards: bigint;
+};
 
 /**
  * Describes the message onnx.SimpleShardedDimProto.
  * Use `create(SimpleShardedDimProtoSchema)` to create a new message.
  */
-export const SimpleShardedDimProtoSchema: GenMessage<SimpleShardedDimProto> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 7)
+export const SimpleShardedDimProtoSchema: GenMessage<SimpleShardedDimProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 7);
 
 /**
  * Training information
@@ -640,7 +634,7 @@ export const SimpleShardedDimProtoSchema: GenMessage<SimpleShardedDimProto> =
  *
  * @generated from message onnx.TrainingInfoProto
  */
-export type TrainingInfoProto = Message<'onnx.TrainingInfoProto'> & {
+export type TrainingInfoProto = Message<"onnx.TrainingInfoProto"> & {
   /**
    * This field describes a graph to compute the initial tensors
    * upon starting the training process. Initialization graph has no input
@@ -658,7 +652,7 @@ export type TrainingInfoProto = Message<'onnx.TrainingInfoProto'> & {
    *
    * @generated from field: optional onnx.GraphProto initialization = 1;
    */
-  initialization?: GraphProto | undefined
+  initialization?: GraphProto | undefined;
 
   /**
    * This field represents a training algorithm step. Given required inputs,
@@ -693,7 +687,7 @@ export type TrainingInfoProto = Message<'onnx.TrainingInfoProto'> & {
    *
    * @generated from field: optional onnx.GraphProto algorithm = 2;
    */
-  algorithm?: GraphProto | undefined
+  algorithm?: GraphProto | undefined;
 
   /**
    * This field specifies the bindings from the outputs of "initialization" to
@@ -706,7 +700,7 @@ export type TrainingInfoProto = Message<'onnx.TrainingInfoProto'> & {
    *
    * @generated from field: repeated onnx.StringStringEntryProto initialization_binding = 3;
    */
-  initializationBinding: StringStringEntryProto[]
+  initializationBinding: StringStringEntryProto[];
 
   /**
    * Gradient-based training is usually an iterative procedure. In one gradient
@@ -752,14 +746,15 @@ export type TrainingInfoProto = Message<'onnx.TrainingInfoProto'> & {
    *
    * @generated from field: repeated onnx.StringStringEntryProto update_binding = 4;
    */
-  updateBinding: StringStringEntryProto[]
-}
+  updateBinding: StringStringEntryProto[];
+};
 
 /**
  * Describes the message onnx.TrainingInfoProto.
  * Use `create(TrainingInfoProtoSchema)` to create a new message.
  */
-export const TrainingInfoProtoSchema: GenMessage<TrainingInfoProto> = /*@__PURE__*/ messageDesc(file_onnx, 8)
+export const TrainingInfoProtoSchema: GenMessage<TrainingInfoProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 8);
 
 /**
  * Models
@@ -771,14 +766,14 @@ export const TrainingInfoProtoSchema: GenMessage<TrainingInfoProto> = /*@__PURE_
  *
  * @generated from message onnx.ModelProto
  */
-export type ModelProto = Message<'onnx.ModelProto'> & {
+export type ModelProto = Message<"onnx.ModelProto"> & {
   /**
    * The version of the IR this model targets. See Version enum above.
    * This field MUST be present.
    *
    * @generated from field: optional int64 ir_version = 1;
    */
-  irVersion: bigint
+  irVersion: bigint;
 
   /**
    * The OperatorSets this model relies on.
@@ -792,7 +787,7 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: repeated onnx.OperatorSetIdProto opset_import = 8;
    */
-  opsetImport: OperatorSetIdProto[]
+  opsetImport: OperatorSetIdProto[];
 
   /**
    * The name of the framework or tool used to generate this model.
@@ -801,7 +796,7 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: optional string producer_name = 2;
    */
-  producerName: string
+  producerName: string;
 
   /**
    * The version of the framework or tool used to generate this model.
@@ -810,7 +805,7 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: optional string producer_version = 3;
    */
-  producerVersion: string
+  producerVersion: string;
 
   /**
    * Domain name of the model.
@@ -822,35 +817,35 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: optional string domain = 4;
    */
-  domain: string
+  domain: string;
 
   /**
    * The version of the graph encoded. See Version enum below.
    *
    * @generated from field: optional int64 model_version = 5;
    */
-  modelVersion: bigint
+  modelVersion: bigint;
 
   /**
    * A human-readable documentation for this model. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 6;
    */
-  docString: string
+  docString: string;
 
   /**
    * The parameterized graph that is evaluated to execute the model.
    *
    * @generated from field: optional onnx.GraphProto graph = 7;
    */
-  graph?: GraphProto | undefined
+  graph?: GraphProto | undefined;
 
   /**
    * Named metadata values; keys should be distinct.
    *
    * @generated from field: repeated onnx.StringStringEntryProto metadata_props = 14;
    */
-  metadataProps: StringStringEntryProto[]
+  metadataProps: StringStringEntryProto[];
 
   /**
    * Training-specific information. Sequentially executing all stored
@@ -865,7 +860,7 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: repeated onnx.TrainingInfoProto training_info = 20;
    */
-  trainingInfo: TrainingInfoProto[]
+  trainingInfo: TrainingInfoProto[];
 
   /**
    * A list of function protos local to the model.
@@ -887,7 +882,7 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: repeated onnx.FunctionProto functions = 25;
    */
-  functions: FunctionProto[]
+  functions: FunctionProto[];
 
   /**
    * Describes different target configurations for a multi-device use case.
@@ -895,28 +890,29 @@ export type ModelProto = Message<'onnx.ModelProto'> & {
    *
    * @generated from field: repeated onnx.DeviceConfigurationProto configuration = 26;
    */
-  configuration: DeviceConfigurationProto[]
-}
+  configuration: DeviceConfigurationProto[];
+};
 
 /**
  * Describes the message onnx.ModelProto.
  * Use `create(ModelProtoSchema)` to create a new message.
  */
-export const ModelProtoSchema: GenMessage<ModelProto> = /*@__PURE__*/ messageDesc(file_onnx, 9)
+export const ModelProtoSchema: GenMessage<ModelProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 9);
 
 /**
  * DeviceConfigurationProto describes a multi-device configuration for a model.
  *
  * @generated from message onnx.DeviceConfigurationProto
  */
-export type DeviceConfigurationProto = Message<'onnx.DeviceConfigurationProto'> & {
+export type DeviceConfigurationProto = Message<"onnx.DeviceConfigurationProto"> & {
   /**
    * This field MUST be present for this version of the IR.
    * Name of the configuration.
    *
    * @generated from field: optional string name = 1;
    */
-  name: string
+  name: string;
 
   /**
    * This field MUST be present for this version of the IR.
@@ -924,23 +920,22 @@ export type DeviceConfigurationProto = Message<'onnx.DeviceConfigurationProto'> 
    *
    * @generated from field: optional int32 num_devices = 2;
    */
-  numDevices: number
+  numDevices: number;
 
   /**
    * Optional names of the devices. MUST be length of num_devices if provided.
    *
    * @generated from field: repeated string device = 3;
    */
-  device: string[]
-}
+  device: string[];
+};
 
 /**
  * Describes the message onnx.DeviceConfigurationProto.
  * Use `create(DeviceConfigurationProtoSchema)` to create a new message.
  */
-export const DeviceConfigurationProtoSchema: GenMessage<DeviceConfigurationProto> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 10)
+export const DeviceConfigurationProtoSchema: GenMessage<DeviceConfigurationProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 10);
 
 /**
  * StringStringEntryProto follows the pattern for cross-proto-version maps.
@@ -948,34 +943,33 @@ export const DeviceConfigurationProtoSchema: GenMessage<DeviceConfigurationProto
  *
  * @generated from message onnx.StringStringEntryProto
  */
-export type StringStringEntryProto = Message<'onnx.StringStringEntryProto'> & {
+export type StringStringEntryProto = Message<"onnx.StringStringEntryProto"> & {
   /**
    * @generated from field: optional string key = 1;
    */
-  key: string
+  key: string;
 
   /**
    * @generated from field: optional string value = 2;
    */
-  value: string
-}
+  value: string;
+};
 
 /**
  * Describes the message onnx.StringStringEntryProto.
  * Use `create(StringStringEntryProtoSchema)` to create a new message.
  */
-export const StringStringEntryProtoSchema: GenMessage<StringStringEntryProto> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 11)
+export const StringStringEntryProtoSchema: GenMessage<StringStringEntryProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 11);
 
 /**
  * @generated from message onnx.TensorAnnotation
  */
-export type TensorAnnotation = Message<'onnx.TensorAnnotation'> & {
+export type TensorAnnotation = Message<"onnx.TensorAnnotation"> & {
   /**
    * @generated from field: optional string tensor_name = 1;
    */
-  tensorName: string
+  tensorName: string;
 
   /**
    * <key, value> pairs to annotate tensor specified by <tensor_name> above.
@@ -985,14 +979,15 @@ export type TensorAnnotation = Message<'onnx.TensorAnnotation'> & {
    *
    * @generated from field: repeated onnx.StringStringEntryProto quant_parameter_tensor_names = 2;
    */
-  quantParameterTensorNames: StringStringEntryProto[]
-}
+  quantParameterTensorNames: StringStringEntryProto[];
+};
 
 /**
  * Describes the message onnx.TensorAnnotation.
  * Use `create(TensorAnnotationSchema)` to create a new message.
  */
-export const TensorAnnotationSchema: GenMessage<TensorAnnotation> = /*@__PURE__*/ messageDesc(file_onnx, 12)
+export const TensorAnnotationSchema: GenMessage<TensorAnnotation> = /*@__PURE__*/
+  messageDesc(file_onnx, 12);
 
 /**
  * Graphs
@@ -1004,13 +999,13 @@ export const TensorAnnotationSchema: GenMessage<TensorAnnotation> = /*@__PURE__*
  *
  * @generated from message onnx.GraphProto
  */
-export type GraphProto = Message<'onnx.GraphProto'> & {
+export type GraphProto = Message<"onnx.GraphProto"> & {
   /**
    * The nodes in the graph, sorted topologically.
    *
    * @generated from field: repeated onnx.NodeProto node = 1;
    */
-  node: NodeProto[]
+  node: NodeProto[];
 
   /**
    * The name of the graph.
@@ -1019,7 +1014,7 @@ export type GraphProto = Message<'onnx.GraphProto'> & {
    *
    * @generated from field: optional string name = 2;
    */
-  name: string
+  name: string;
 
   /**
    * A list of named tensor values, used to specify constant inputs of the graph.
@@ -1029,33 +1024,33 @@ export type GraphProto = Message<'onnx.GraphProto'> & {
    *
    * @generated from field: repeated onnx.TensorProto initializer = 5;
    */
-  initializer: TensorProto[]
+  initializer: TensorProto[];
 
   /**
    * Initializers (see above) stored in sparse format.
    *
    * @generated from field: repeated onnx.SparseTensorProto sparse_initializer = 15;
    */
-  sparseInitializer: SparseTensorProto[]
+  sparseInitializer: SparseTensorProto[];
 
   /**
    * A human-readable documentation for this graph. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 10;
    */
-  docString: string
+  docString: string;
 
   /**
    * The inputs and outputs of the graph.
    *
    * @generated from field: repeated onnx.ValueInfoProto input = 11;
    */
-  input: ValueInfoProto[]
+  input: ValueInfoProto[];
 
   /**
    * @generated from field: repeated onnx.ValueInfoProto output = 12;
    */
-  output: ValueInfoProto[]
+  output: ValueInfoProto[];
 
   /**
    * Information for the values in the graph. The ValueInfoProto.name's
@@ -1063,7 +1058,7 @@ export type GraphProto = Message<'onnx.GraphProto'> & {
    *
    * @generated from field: repeated onnx.ValueInfoProto value_info = 13;
    */
-  valueInfo: ValueInfoProto[]
+  valueInfo: ValueInfoProto[];
 
   /**
    * This field carries information to indicate the mapping among a tensor and its
@@ -1073,21 +1068,22 @@ export type GraphProto = Message<'onnx.GraphProto'> & {
    *
    * @generated from field: repeated onnx.TensorAnnotation quantization_annotation = 14;
    */
-  quantizationAnnotation: TensorAnnotation[]
+  quantizationAnnotation: TensorAnnotation[];
 
   /**
    * Named metadata values; keys should be distinct.
    *
    * @generated from field: repeated onnx.StringStringEntryProto metadata_props = 16;
    */
-  metadataProps: StringStringEntryProto[]
-}
+  metadataProps: StringStringEntryProto[];
+};
 
 /**
  * Describes the message onnx.GraphProto.
  * Use `create(GraphProtoSchema)` to create a new message.
  */
-export const GraphProtoSchema: GenMessage<GraphProto> = /*@__PURE__*/ messageDesc(file_onnx, 13)
+export const GraphProtoSchema: GenMessage<GraphProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 13);
 
 /**
  * Tensors
@@ -1096,13 +1092,13 @@ export const GraphProtoSchema: GenMessage<GraphProto> = /*@__PURE__*/ messageDes
  *
  * @generated from message onnx.TensorProto
  */
-export type TensorProto = Message<'onnx.TensorProto'> & {
+export type TensorProto = Message<"onnx.TensorProto"> & {
   /**
    * The shape of the tensor.
    *
    * @generated from field: repeated int64 dims = 1;
    */
-  dims: bigint[]
+  dims: bigint[];
 
   /**
    * The data type of the tensor.
@@ -1110,12 +1106,12 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: optional int32 data_type = 2;
    */
-  dataType: number
+  dataType: number;
 
   /**
    * @generated from field: optional onnx.TensorProto.Segment segment = 3;
    */
-  segment?: TensorProto_Segment | undefined
+  segment?: TensorProto_Segment | undefined;
 
   /**
    * For float and complex64 values
@@ -1126,9 +1122,9 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    * is encoded as [1.0, 2.0 ,3.0 ,4.0]
    * When this field is present, the data_type field MUST be FLOAT or COMPLEX64.
    *
-   * @generated from field: repeated float float_data = 4 [packed = true];
+   * @generated from field: repeated bytes float_data = 4;
    */
-  floatData: number[]
+  floatData: Uint8Array[];
 
   /**
    * For int32, uint8, int8, uint16, int16, uint4, int4, uint2, int2, bool, (b)float16, float8, and float4:
@@ -1156,7 +1152,7 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: repeated int32 int32_data = 5 [packed = true];
    */
-  int32Data: number[]
+  int32Data: number[];
 
   /**
    * For strings.
@@ -1167,7 +1163,7 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: repeated bytes string_data = 6;
    */
-  stringData: Uint8Array[]
+  stringData: Uint8Array[];
 
   /**
    * For int64.
@@ -1175,7 +1171,7 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: repeated int64 int64_data = 7 [packed = true];
    */
-  int64Data: bigint[]
+  int64Data: bigint[];
 
   /**
    * Optionally, a name for the tensor.
@@ -1184,14 +1180,14 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: optional string name = 8;
    */
-  name: string
+  name: string;
 
   /**
    * A human-readable documentation for this tensor. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 12;
    */
-  docString: string
+  docString: string;
 
   /**
    * Serializations can either use one of the fields above, or use this
@@ -1220,7 +1216,7 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: optional bytes raw_data = 9;
    */
-  rawData: Uint8Array
+  rawData: Uint8Array;
 
   /**
    * Data can be stored inside the protobuf file using type-specific fields or raw_data.
@@ -1235,14 +1231,14 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: repeated onnx.StringStringEntryProto external_data = 13;
    */
-  externalData: StringStringEntryProto[]
+  externalData: StringStringEntryProto[];
 
   /**
    * If value not set, data is stored in raw_data (if set) otherwise in type-specified field.
    *
    * @generated from field: optional onnx.TensorProto.DataLocation data_location = 14;
    */
-  dataLocation: TensorProto_DataLocation
+  dataLocation: TensorProto_DataLocation;
 
   /**
    * For double
@@ -1253,9 +1249,9 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    * is encoded as [1.0, 2.0 ,3.0 ,4.0]
    * When this field is present, the data_type field MUST be DOUBLE or COMPLEX128
    *
-   * @generated from field: repeated double double_data = 10 [packed = true];
+   * @generated from field: repeated bytes double_data = 10;
    */
-  doubleData: number[]
+  doubleData: Uint8Array[];
 
   /**
    * For uint64 and uint32 values
@@ -1264,21 +1260,22 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
    *
    * @generated from field: repeated uint64 uint64_data = 11 [packed = true];
    */
-  uint64Data: bigint[]
+  uint64Data: bigint[];
 
   /**
    * Named metadata values; keys should be distinct.
    *
    * @generated from field: repeated onnx.StringStringEntryProto metadata_props = 16;
    */
-  metadataProps: StringStringEntryProto[]
-}
+  metadataProps: StringStringEntryProto[];
+};
 
 /**
  * Describes the message onnx.TensorProto.
  * Use `create(TensorProtoSchema)` to create a new message.
  */
-export const TensorProtoSchema: GenMessage<TensorProto> = /*@__PURE__*/ messageDesc(file_onnx, 14)
+export const TensorProtoSchema: GenMessage<TensorProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 14);
 
 /**
  * For very large tensors, we may want to store them in chunks, in which
@@ -1287,25 +1284,24 @@ export const TensorProtoSchema: GenMessage<TensorProto> = /*@__PURE__*/ messageD
  *
  * @generated from message onnx.TensorProto.Segment
  */
-export type TensorProto_Segment = Message<'onnx.TensorProto.Segment'> & {
+export type TensorProto_Segment = Message<"onnx.TensorProto.Segment"> & {
   /**
    * @generated from field: optional int64 begin = 1;
    */
-  begin: bigint
+  begin: bigint;
 
   /**
    * @generated from field: optional int64 end = 2;
    */
-  end: bigint
-}
+  end: bigint;
+};
 
 /**
  * Describes the message onnx.TensorProto.Segment.
  * Use `create(TensorProto_SegmentSchema)` to create a new message.
  */
-export const TensorProto_SegmentSchema: GenMessage<TensorProto_Segment> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 14, 0)
+export const TensorProto_SegmentSchema: GenMessage<TensorProto_Segment> = /*@__PURE__*/
+  messageDesc(file_onnx, 14, 0);
 
 /**
  * @generated from enum onnx.TensorProto.DataType
@@ -1522,19 +1518,18 @@ export const TensorProto_DataType = {
    * @generated from enum value: FLOAT6E3M2 = 28;
    */
   FLOAT6E3M2: 28,
-} as const
+} as const;
 
 /**
  * @generated from enum onnx.TensorProto.DataType
  */
-export type TensorProto_DataType = (typeof TensorProto_DataType)[keyof typeof TensorProto_DataType]
+export type TensorProto_DataType = (typeof TensorProto_DataType)[keyof typeof TensorProto_DataType];
 
 /**
  * Describes the enum onnx.TensorProto.DataType.
  */
-export const TensorProto_DataTypeSchema: GenEnum<TensorProto_DataType> =
-  /*@__PURE__*/
-  enumDesc(file_onnx, 14, 0)
+export const TensorProto_DataTypeSchema: GenEnum<TensorProto_DataType> = /*@__PURE__*/
+  enumDesc(file_onnx, 14, 0);
 
 /**
  * Location of the data for this tensor. MUST be one of:
@@ -1553,7 +1548,7 @@ export const TensorProto_DataLocation = {
    * @generated from enum value: EXTERNAL = 1;
    */
   EXTERNAL: 1,
-} as const
+} as const;
 
 /**
  * Location of the data for this tensor. MUST be one of:
@@ -1562,22 +1557,20 @@ export const TensorProto_DataLocation = {
  *
  * @generated from enum onnx.TensorProto.DataLocation
  */
-export type TensorProto_DataLocation =
-  (typeof TensorProto_DataLocation)[keyof typeof TensorProto_DataLocation]
+export type TensorProto_DataLocation = (typeof TensorProto_DataLocation)[keyof typeof TensorProto_DataLocation];
 
 /**
  * Describes the enum onnx.TensorProto.DataLocation.
  */
-export const TensorProto_DataLocationSchema: GenEnum<TensorProto_DataLocation> =
-  /*@__PURE__*/
-  enumDesc(file_onnx, 14, 1)
+export const TensorProto_DataLocationSchema: GenEnum<TensorProto_DataLocation> = /*@__PURE__*/
+  enumDesc(file_onnx, 14, 1);
 
 /**
  * A serialized sparse-tensor value
  *
  * @generated from message onnx.SparseTensorProto
  */
-export type SparseTensorProto = Message<'onnx.SparseTensorProto'> & {
+export type SparseTensorProto = Message<"onnx.SparseTensorProto"> & {
   /**
    * The sequence of non-default values are encoded as a tensor of shape [NNZ].
    * The default-value is zero for numeric tensors, and empty-string for string tensors.
@@ -1586,7 +1579,7 @@ export type SparseTensorProto = Message<'onnx.SparseTensorProto'> & {
    *
    * @generated from field: optional onnx.TensorProto values = 1;
    */
-  values?: TensorProto | undefined
+  values?: TensorProto | undefined;
 
   /**
    * The indices of the non-default values, which may be stored in one of two formats.
@@ -1602,21 +1595,22 @@ export type SparseTensorProto = Message<'onnx.SparseTensorProto'> & {
    *
    * @generated from field: optional onnx.TensorProto indices = 2;
    */
-  indices?: TensorProto | undefined
+  indices?: TensorProto | undefined;
 
   /**
    * The shape of the underlying dense-tensor: [dim_1, dim_2, ... dim_rank]
    *
    * @generated from field: repeated int64 dims = 3;
    */
-  dims: bigint[]
-}
+  dims: bigint[];
+};
 
 /**
  * Describes the message onnx.SparseTensorProto.
  * Use `create(SparseTensorProtoSchema)` to create a new message.
  */
-export const SparseTensorProtoSchema: GenMessage<SparseTensorProto> = /*@__PURE__*/ messageDesc(file_onnx, 15)
+export const SparseTensorProtoSchema: GenMessage<SparseTensorProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 15);
 
 /**
  * Defines a tensor shape. A dimension can be either an integer value
@@ -1625,44 +1619,42 @@ export const SparseTensorProtoSchema: GenMessage<SparseTensorProto> = /*@__PURE_
  *
  * @generated from message onnx.TensorShapeProto
  */
-export type TensorShapeProto = Message<'onnx.TensorShapeProto'> & {
+export type TensorShapeProto = Message<"onnx.TensorShapeProto"> & {
   /**
    * @generated from field: repeated onnx.TensorShapeProto.Dimension dim = 1;
    */
-  dim: TensorShapeProto_Dimension[]
-}
+  dim: TensorShapeProto_Dimension[];
+};
 
 /**
  * Describes the message onnx.TensorShapeProto.
  * Use `create(TensorShapeProtoSchema)` to create a new message.
  */
-export const TensorShapeProtoSchema: GenMessage<TensorShapeProto> = /*@__PURE__*/ messageDesc(file_onnx, 16)
+export const TensorShapeProtoSchema: GenMessage<TensorShapeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 16);
 
 /**
  * @generated from message onnx.TensorShapeProto.Dimension
  */
-export type TensorShapeProto_Dimension = Message<'onnx.TensorShapeProto.Dimension'> & {
+export type TensorShapeProto_Dimension = Message<"onnx.TensorShapeProto.Dimension"> & {
   /**
    * @generated from oneof onnx.TensorShapeProto.Dimension.value
    */
-  value:
-    | {
-        /**
-         * @generated from field: int64 dim_value = 1;
-         */
-        value: bigint
-        case: 'dimValue'
-      }
-    | {
-        /**
-         * namespace Shape
-         *
-         * @generated from field: string dim_param = 2;
-         */
-        value: string
-        case: 'dimParam'
-      }
-    | { case: undefined; value?: undefined }
+  value: {
+    /**
+     * @generated from field: int64 dim_value = 1;
+     */
+    value: bigint;
+    case: "dimValue";
+  } | {
+    /**
+     * namespace Shape
+     *
+     * @generated from field: string dim_param = 2;
+     */
+    value: string;
+    case: "dimParam";
+  } | { case: undefined; value?: undefined };
 
   /**
    * Standard denotation can optionally be used to denote tensor
@@ -1673,16 +1665,15 @@ export type TensorShapeProto_Dimension = Message<'onnx.TensorShapeProto.Dimensio
    *
    * @generated from field: optional string denotation = 3;
    */
-  denotation: string
-}
+  denotation: string;
+};
 
 /**
  * Describes the message onnx.TensorShapeProto.Dimension.
  * Use `create(TensorShapeProto_DimensionSchema)` to create a new message.
  */
-export const TensorShapeProto_DimensionSchema: GenMessage<TensorShapeProto_Dimension> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 16, 0)
+export const TensorShapeProto_DimensionSchema: GenMessage<TensorShapeProto_Dimension> = /*@__PURE__*/
+  messageDesc(file_onnx, 16, 0);
 
 /**
  * Types
@@ -1691,64 +1682,57 @@ export const TensorShapeProto_DimensionSchema: GenMessage<TensorShapeProto_Dimen
  *
  * @generated from message onnx.TypeProto
  */
-export type TypeProto = Message<'onnx.TypeProto'> & {
+export type TypeProto = Message<"onnx.TypeProto"> & {
   /**
    * @generated from oneof onnx.TypeProto.value
    */
-  value:
-    | {
-        /**
-         * The type of a tensor.
-         *
-         * @generated from field: onnx.TypeProto.Tensor tensor_type = 1;
-         */
-        value: TypeProto_Tensor
-        case: 'tensorType'
-      }
-    | {
-        /**
-         * The type of a sequence.
-         *
-         * @generated from field: onnx.TypeProto.Sequence sequence_type = 4;
-         */
-        value: TypeProto_Sequence
-        case: 'sequenceType'
-      }
-    | {
-        /**
-         * The type of a map.
-         *
-         * @generated from field: onnx.TypeProto.Map map_type = 5;
-         */
-        value: TypeProto_Map
-        case: 'mapType'
-      }
-    | {
-        /**
-         * The type of an optional.
-         *
-         * @generated from field: onnx.TypeProto.Optional optional_type = 9;
-         */
-        value: TypeProto_Optional
-        case: 'optionalType'
-      }
-    | {
-        /**
-         * Type of the sparse tensor
-         *
-         * @generated from field: onnx.TypeProto.SparseTensor sparse_tensor_type = 8;
-         */
-        value: TypeProto_SparseTensor
-        case: 'sparseTensorType'
-      }
-    | {
-        /**
-         * @generated from field: onnx.TypeProto.Opaque opaque_type = 7;
-         */
-        value: TypeProto_Opaque
-        case: 'opaqueType'
-      }
-    | { case: undefined; value?: undefined }
+  value: {
+    /**
+     * The type of a tensor.
+     *
+     * @generated from field: onnx.TypeProto.Tensor tensor_type = 1;
+     */
+    value: TypeProto_Tensor;
+    case: "tensorType";
+  } | {
+    /**
+     * The type of a sequence.
+     *
+     * @generated from field: onnx.TypeProto.Sequence sequence_type = 4;
+     */
+    value: TypeProto_Sequence;
+    case: "sequenceType";
+  } | {
+    /**
+     * The type of a map.
+     *
+     * @generated from field: onnx.TypeProto.Map map_type = 5;
+     */
+    value: TypeProto_Map;
+    case: "mapType";
+  } | {
+    /**
+     * The type of an optional.
+     *
+     * @generated from field: onnx.TypeProto.Optional optional_type = 9;
+     */
+    value: TypeProto_Optional;
+    case: "optionalType";
+  } | {
+    /**
+     * Type of the sparse tensor
+     *
+     * @generated from field: onnx.TypeProto.SparseTensor sparse_tensor_type = 8;
+     */
+    value: TypeProto_SparseTensor;
+    case: "sparseTensorType";
+  } | {
+    /**
+     * @generated from field: onnx.TypeProto.Opaque opaque_type = 7;
+     */
+    value: TypeProto_Opaque;
+    case: "opaqueType";
+  } | { case: undefined; value?: undefined };
 
   /**
    * An optional denotation can be used to denote the whole
@@ -1758,19 +1742,20 @@ export type TypeProto = Message<'onnx.TypeProto'> & {
    *
    * @generated from field: optional string denotation = 6;
    */
-  denotation: string
-}
+  denotation: string;
+};
 
 /**
  * Describes the message onnx.TypeProto.
  * Use `create(TypeProtoSchema)` to create a new message.
  */
-export const TypeProtoSchema: GenMessage<TypeProto> = /*@__PURE__*/ messageDesc(file_onnx, 17)
+export const TypeProtoSchema: GenMessage<TypeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 17);
 
 /**
  * @generated from message onnx.TypeProto.Tensor
  */
-export type TypeProto_Tensor = Message<'onnx.TypeProto.Tensor'> & {
+export type TypeProto_Tensor = Message<"onnx.TypeProto.Tensor"> & {
   /**
    * This field MUST NOT have the value of UNDEFINED
    * This field MUST have a valid TensorProto.DataType value
@@ -1778,51 +1763,49 @@ export type TypeProto_Tensor = Message<'onnx.TypeProto.Tensor'> & {
    *
    * @generated from field: optional int32 elem_type = 1;
    */
-  elemType: number
+  elemType: number;
 
   /**
    * @generated from field: optional onnx.TensorShapeProto shape = 2;
    */
-  shape?: TensorShapeProto | undefined
-}
+  shape?: TensorShapeProto | undefined;
+};
 
 /**
  * Describes the message onnx.TypeProto.Tensor.
  * Use `create(TypeProto_TensorSchema)` to create a new message.
  */
-export const TypeProto_TensorSchema: GenMessage<TypeProto_Tensor> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 17, 0)
+export const TypeProto_TensorSchema: GenMessage<TypeProto_Tensor> = /*@__PURE__*/
+  messageDesc(file_onnx, 17, 0);
 
 /**
  * repeated T
  *
  * @generated from message onnx.TypeProto.Sequence
  */
-export type TypeProto_Sequence = Message<'onnx.TypeProto.Sequence'> & {
+export type TypeProto_Sequence = Message<"onnx.TypeProto.Sequence"> & {
   /**
    * The type and optional shape of each element of the sequence.
    * This field MUST be present for this version of the IR.
    *
    * @generated from field: optional onnx.TypeProto elem_type = 1;
    */
-  elemType?: TypeProto | undefined
-}
+  elemType?: TypeProto | undefined;
+};
 
 /**
  * Describes the message onnx.TypeProto.Sequence.
  * Use `create(TypeProto_SequenceSchema)` to create a new message.
  */
-export const TypeProto_SequenceSchema: GenMessage<TypeProto_Sequence> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 17, 1)
+export const TypeProto_SequenceSchema: GenMessage<TypeProto_Sequence> = /*@__PURE__*/
+  messageDesc(file_onnx, 17, 1);
 
 /**
  * map<K,V>
  *
  * @generated from message onnx.TypeProto.Map
  */
-export type TypeProto_Map = Message<'onnx.TypeProto.Map'> & {
+export type TypeProto_Map = Message<"onnx.TypeProto.Map"> & {
   /**
    * This field MUST have a valid TensorProto.DataType value
    * This field MUST be present for this version of the IR.
@@ -1830,28 +1813,29 @@ export type TypeProto_Map = Message<'onnx.TypeProto.Map'> & {
    *
    * @generated from field: optional int32 key_type = 1;
    */
-  keyType: number
+  keyType: number;
 
   /**
    * This field MUST be present for this version of the IR.
    *
    * @generated from field: optional onnx.TypeProto value_type = 2;
    */
-  valueType?: TypeProto | undefined
-}
+  valueType?: TypeProto | undefined;
+};
 
 /**
  * Describes the message onnx.TypeProto.Map.
  * Use `create(TypeProto_MapSchema)` to create a new message.
  */
-export const TypeProto_MapSchema: GenMessage<TypeProto_Map> = /*@__PURE__*/ messageDesc(file_onnx, 17, 2)
+export const TypeProto_MapSchema: GenMessage<TypeProto_Map> = /*@__PURE__*/
+  messageDesc(file_onnx, 17, 2);
 
 /**
  * wrapper for Tensor, Sequence, or Map
  *
  * @generated from message onnx.TypeProto.Optional
  */
-export type TypeProto_Optional = Message<'onnx.TypeProto.Optional'> & {
+export type TypeProto_Optional = Message<"onnx.TypeProto.Optional"> & {
   /**
    * The type and optional shape of the element wrapped.
    * This field MUST be present for this version of the IR.
@@ -1859,21 +1843,20 @@ export type TypeProto_Optional = Message<'onnx.TypeProto.Optional'> & {
    *
    * @generated from field: optional onnx.TypeProto elem_type = 1;
    */
-  elemType?: TypeProto | undefined
-}
+  elemType?: TypeProto | undefined;
+};
 
 /**
  * Describes the message onnx.TypeProto.Optional.
  * Use `create(TypeProto_OptionalSchema)` to create a new message.
  */
-export const TypeProto_OptionalSchema: GenMessage<TypeProto_Optional> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 17, 3)
+export const TypeProto_OptionalSchema: GenMessage<TypeProto_Optional> = /*@__PURE__*/
+  messageDesc(file_onnx, 17, 3);
 
 /**
  * @generated from message onnx.TypeProto.SparseTensor
  */
-export type TypeProto_SparseTensor = Message<'onnx.TypeProto.SparseTensor'> & {
+export type TypeProto_SparseTensor = Message<"onnx.TypeProto.SparseTensor"> & {
   /**
    * This field MUST NOT have the value of UNDEFINED
    * This field MUST have a valid TensorProto.DataType value
@@ -1881,48 +1864,46 @@ export type TypeProto_SparseTensor = Message<'onnx.TypeProto.SparseTensor'> & {
    *
    * @generated from field: optional int32 elem_type = 1;
    */
-  elemType: number
+  elemType: number;
 
   /**
    * @generated from field: optional onnx.TensorShapeProto shape = 2;
    */
-  shape?: TensorShapeProto | undefined
-}
+  shape?: TensorShapeProto | undefined;
+};
 
 /**
  * Describes the message onnx.TypeProto.SparseTensor.
  * Use `create(TypeProto_SparseTensorSchema)` to create a new message.
  */
-export const TypeProto_SparseTensorSchema: GenMessage<TypeProto_SparseTensor> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 17, 4)
+export const TypeProto_SparseTensorSchema: GenMessage<TypeProto_SparseTensor> = /*@__PURE__*/
+  messageDesc(file_onnx, 17, 4);
 
 /**
  * @generated from message onnx.TypeProto.Opaque
  */
-export type TypeProto_Opaque = Message<'onnx.TypeProto.Opaque'> & {
+export type TypeProto_Opaque = Message<"onnx.TypeProto.Opaque"> & {
   /**
    * When missing, the domain is the same as the model's.
    *
    * @generated from field: optional string domain = 1;
    */
-  domain: string
+  domain: string;
 
   /**
    * The name is optional but significant when provided.
    *
    * @generated from field: optional string name = 2;
    */
-  name: string
-}
+  name: string;
+};
 
 /**
  * Describes the message onnx.TypeProto.Opaque.
  * Use `create(TypeProto_OpaqueSchema)` to create a new message.
  */
-export const TypeProto_OpaqueSchema: GenMessage<TypeProto_Opaque> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 17, 5)
+export const TypeProto_OpaqueSchema: GenMessage<TypeProto_Opaque> = /*@__PURE__*/
+  messageDesc(file_onnx, 17, 5);
 
 /**
  * Operator Sets
@@ -1931,7 +1912,7 @@ export const TypeProto_OpaqueSchema: GenMessage<TypeProto_Opaque> =
  *
  * @generated from message onnx.OperatorSetIdProto
  */
-export type OperatorSetIdProto = Message<'onnx.OperatorSetIdProto'> & {
+export type OperatorSetIdProto = Message<"onnx.OperatorSetIdProto"> & {
   /**
    * The domain of the operator set being identified.
    * The empty string ("") or absence of this field implies the operator
@@ -1940,7 +1921,7 @@ export type OperatorSetIdProto = Message<'onnx.OperatorSetIdProto'> & {
    *
    * @generated from field: optional string domain = 1;
    */
-  domain: string
+  domain: string;
 
   /**
    * The version of the operator set being identified.
@@ -1948,40 +1929,39 @@ export type OperatorSetIdProto = Message<'onnx.OperatorSetIdProto'> & {
    *
    * @generated from field: optional int64 version = 2;
    */
-  version: bigint
-}
+  version: bigint;
+};
 
 /**
  * Describes the message onnx.OperatorSetIdProto.
  * Use `create(OperatorSetIdProtoSchema)` to create a new message.
  */
-export const OperatorSetIdProtoSchema: GenMessage<OperatorSetIdProto> =
-  /*@__PURE__*/
-  messageDesc(file_onnx, 18)
+export const OperatorSetIdProtoSchema: GenMessage<OperatorSetIdProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 18);
 
 /**
  * @generated from message onnx.FunctionProto
  */
-export type FunctionProto = Message<'onnx.FunctionProto'> & {
+export type FunctionProto = Message<"onnx.FunctionProto"> & {
   /**
    * The name of the function, similar to op_type in NodeProto.
    * This is part of the unique-id (domain, name, overload) of FunctionProtos in a model.
    *
    * @generated from field: optional string name = 1;
    */
-  name: string
+  name: string;
 
   /**
    * The inputs and outputs of the function.
    *
    * @generated from field: repeated string input = 4;
    */
-  input: string[]
+  input: string[];
 
   /**
    * @generated from field: repeated string output = 5;
    */
-  output: string[]
+  output: string[];
 
   /**
    * The attribute parameters of the function.
@@ -1989,7 +1969,7 @@ export type FunctionProto = Message<'onnx.FunctionProto'> & {
    *
    * @generated from field: repeated string attribute = 6;
    */
-  attribute: string[]
+  attribute: string[];
 
   /**
    * The attribute protos of the function.
@@ -1999,26 +1979,26 @@ export type FunctionProto = Message<'onnx.FunctionProto'> & {
    *
    * @generated from field: repeated onnx.AttributeProto attribute_proto = 11;
    */
-  attributeProto: AttributeProto[]
+  attributeProto: AttributeProto[];
 
   /**
    * The nodes in the function.
    *
    * @generated from field: repeated onnx.NodeProto node = 7;
    */
-  node: NodeProto[]
+  node: NodeProto[];
 
   /**
    * A human-readable documentation for this function. Markdown is allowed.
    *
    * @generated from field: optional string doc_string = 8;
    */
-  docString: string
+  docString: string;
 
   /**
    * @generated from field: repeated onnx.OperatorSetIdProto opset_import = 9;
    */
-  opsetImport: OperatorSetIdProto[]
+  opsetImport: OperatorSetIdProto[];
 
   /**
    * The domain which this function belongs to.
@@ -2026,7 +2006,7 @@ export type FunctionProto = Message<'onnx.FunctionProto'> & {
    *
    * @generated from field: optional string domain = 10;
    */
-  domain: string
+  domain: string;
 
   /**
    * The overload identifier of the function.
@@ -2034,7 +2014,7 @@ export type FunctionProto = Message<'onnx.FunctionProto'> & {
    *
    * @generated from field: optional string overload = 13;
    */
-  overload: string
+  overload: string;
 
   /**
    * Information for the values in the function. The ValueInfoProto.name's
@@ -2044,21 +2024,22 @@ export type FunctionProto = Message<'onnx.FunctionProto'> & {
    *
    * @generated from field: repeated onnx.ValueInfoProto value_info = 12;
    */
-  valueInfo: ValueInfoProto[]
+  valueInfo: ValueInfoProto[];
 
   /**
    * Named metadata values; keys should be distinct.
    *
    * @generated from field: repeated onnx.StringStringEntryProto metadata_props = 14;
    */
-  metadataProps: StringStringEntryProto[]
-}
+  metadataProps: StringStringEntryProto[];
+};
 
 /**
  * Describes the message onnx.FunctionProto.
  * Use `create(FunctionProtoSchema)` to create a new message.
  */
-export const FunctionProtoSchema: GenMessage<FunctionProto> = /*@__PURE__*/ messageDesc(file_onnx, 19)
+export const FunctionProtoSchema: GenMessage<FunctionProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 19);
 
 /**
  * Versioning
@@ -2211,7 +2192,7 @@ export const Version = {
    * @generated from enum value: IR_VERSION = 14;
    */
   IR_VERSION: 14,
-} as const
+} as const;
 
 /**
  * Versioning
@@ -2223,12 +2204,13 @@ export const Version = {
  *
  * @generated from enum onnx.Version
  */
-export type Version = (typeof Version)[keyof typeof Version]
+export type Version = (typeof Version)[keyof typeof Version];
 
 /**
  * Describes the enum onnx.Version.
  */
-export const VersionSchema: GenEnum<Version> = /*@__PURE__*/ enumDesc(file_onnx, 0)
+export const VersionSchema: GenEnum<Version> = /*@__PURE__*/
+  enumDesc(file_onnx, 0);
 
 /**
  * Operator/function status.
@@ -2245,16 +2227,18 @@ export const OperatorStatus = {
    * @generated from enum value: STABLE = 1;
    */
   STABLE: 1,
-} as const
+} as const;
 
 /**
  * Operator/function status.
  *
  * @generated from enum onnx.OperatorStatus
  */
-export type OperatorStatus = (typeof OperatorStatus)[keyof typeof OperatorStatus]
+export type OperatorStatus = (typeof OperatorStatus)[keyof typeof OperatorStatus];
 
 /**
  * Describes the enum onnx.OperatorStatus.
  */
-export const OperatorStatusSchema: GenEnum<OperatorStatus> = /*@__PURE__*/ enumDesc(file_onnx, 1)
+export const OperatorStatusSchema: GenEnum<OperatorStatus> = /*@__PURE__*/
+  enumDesc(file_onnx, 1);
+

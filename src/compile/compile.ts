@@ -39,7 +39,7 @@ class GraphCompiler {
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
     this.options = options
-    this.layout = layouts(graph)
+    this.layout = layouts(graph, options.engine.tile[0])
   }
 
   run(): Program {
@@ -88,7 +88,7 @@ class GraphCompiler {
 
   private isPlain(v: ValueId): boolean {
     const l = this.layout[v]
-    return !l || (l.order.every((d, i) => d === i) && [...l.before, ...l.after].every((n) => n === 0))
+    return !l || (l.order.every((d, i) => d === i) && [l.gap, ...l.before, ...l.after].every((n) => n === 0))
   }
 
   private view(v: ValueId): View {
@@ -114,7 +114,7 @@ class GraphCompiler {
     let n = 1
     for (const d of [...l.order].reverse()) {
       strides[d] = n
-      n *= padded[d]!
+      n = n * padded[d]! + (n === 1 ? l.gap : 0)
     }
     const buffer = this.program.buffer(name, t.dtype, n, 'temp')
     const offset = l.before.reduce((o, b, d) => o + b * strides[d]!, 0)

@@ -12,6 +12,8 @@ export type Layout = {
   /** Zeros before and after each dimension, by logical dimension. */
   readonly before: readonly number[]
   readonly after: readonly number[]
+  /** Unused elements behind the innermost dimension. */
+  readonly gap: number
 }
 
 const shapeOf = (graph: Graph, v: ValueId): readonly number[] => {
@@ -30,9 +32,25 @@ const follows: ReadonlySet<string> = new Set([
   'reduceMax', 'expand', 'tile',
 ]) // biome-ignore format: a table
 
-export function layouts(graph: Graph): (Layout | undefined)[] {
+/**
+ * Pixels a multiple of 2 kB apart share one or two sets of a first-level cache, which has room for 8 or so of their lines: with a
+ * register tile of more rows every load would miss. One more cache line between pixels spreads them.
+ */
+const gapOf = (bytes: number, rows: number): number => (rows > 8 && bytes > 0 && bytes % 2048 === 0 ? 16 : 0)
+
+/** `rows`: of the engine's register tile. */
+export function layouts(graph: Graph, rows: number): (Layout | undefined)[] {
   const order: (readonly number[] | undefined)[] = graph.values.map(() => undefined)
   const orderOf = (v: ValueId): readonly number[] => order[v] ?? natural(shapeOf(graph, v).length)
+  // What elementwise chains from a graph input lead to.
+  const wanted: (readonly number[] | undefined)[] = graph.values.map(() => undefined)
+  for (const n of [...graph.nodes].reverse()) {
+    const [first] = n.inputs
+    if (spatial.test(n.op) && n.attributes.layout === 'channelsFirst' && first != null)
+      wanted[first] = channelsInnermost(shapeOf(graph, first).length)
+    else if (isElementwise(n.op))
+      for (const v of n.inputs) if (v !== null) wanted[v] ??= wanted[n.outputs[0]!]
+  }
   for (const n of graph.nodes) {
     for (const v of n.outputs) order[v] = orderFor(n, shapeOf(graph, v).length)
   }
@@ -51,6 +69,8 @@ export function layouts(graph: Graph): (Layout | undefined)[] {
         if (v === null || graph.values[v]!.constant || shapeOf(graph, v).length !== rank) continue
         if (best === undefined || size(shapeOf(graph, v)) > size(shapeOf(graph, best))) best = v
       }
+      const want = wanted[n.outputs[0]!]
+      if (want?.length === rank && (best === undefined || !order[best])) return want
       if (best !== undefined) return orderOf(best)
     }
     return natural(rank)
@@ -58,6 +78,7 @@ export function layouts(graph: Graph): (Layout | undefined)[] {
 
   const before: number[][] = graph.values.map((_, v) => shapeOf(graph, v).map(() => 0))
   const after: number[][] = before.map((b) => [...b])
+  const gap = graph.values.map(() => 0)
   for (const n of graph.nodes) {
     if (!/^conv(Integer)?\dd$/.test(n.op) || n.inputs[0] == null) continue
     const v = n.inputs[0]
@@ -68,6 +89,8 @@ export function layouts(graph: Graph): (Layout | undefined)[] {
     const channel = start === 1 ? rank + 1 : 1
     if (n.op.startsWith('convInteger') && n.attributes.groups === 1 && shapeOf(graph, v)[channel]! % 2 === 1)
       after[v]![channel] = 1
+    if (n.op === 'conv2d' && n.attributes.groups === 1 && orderOf(v).at(-1) === channel)
+      gap[v] = gapOf(4 * shapeOf(graph, v)[channel]!, rows)
     for (let d = 0; d < rank; d++) {
       before[v]![start + d] = Math.max(before[v]![start + d]!, pads[d]!)
       after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]! + extra(n, d, start))
@@ -78,7 +101,12 @@ export function layouts(graph: Graph): (Layout | undefined)[] {
     const out = shapeOf(graph, n.outputs[0]!)
     return isWinograd(n, shapeOf(graph, n.inputs[1]!)) ? winogradExtra(out[start + d]!, 4) : 0
   }
-  return graph.values.map((_, v) => ({ order: orderOf(v), before: before[v]!, after: after[v]! }))
+  return graph.values.map((_, v) => ({
+    order: orderOf(v),
+    before: before[v]!,
+    after: after[v]!,
+    gap: gap[v]!,
+  }))
 }
 
 /** A convolution that Winograd's algorithm could run. */

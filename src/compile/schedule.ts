@@ -1,23 +1,27 @@
 // A schedule: every choice of a kernel's code as plain JSON, so that it can be searched, stored and replayed. The defaults here are
 // measured: the best tile differs between engines by a factor of three.
 
+import { InputError } from '../core/errors.ts'
+
 /** What a kernel's code is for. `lanes`: float32 values to a vector. */
 export type Engine = {
   readonly name: 'wasm-safe' | 'wasm-fast' | 'c-avx512' | 'c-avx2' | 'c-neon' | 'c-scalar'
   readonly lanes: number
   /** Rows and columns of the register tile. */
   readonly tile: readonly [rows: number, columns: number]
+  /** The same for integer products, which need a register more for each. */
+  readonly integerTile: readonly [rows: number, columns: number]
 }
 
 export const engines: Readonly<Record<Engine['name'], Engine>> = {
   // V8 spills beyond 16 live vectors; 6×8 keeps 12 sums, 2 columns and a row.
-  'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8] },
+  'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8], integerTile: [4, 8] },
   // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
-  'wasm-fast': { name: 'wasm-fast', lanes: 8, tile: [6, 16] },
-  'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32] },
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16] },
-  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16] },
-  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4] },
+  'wasm-fast': { name: 'wasm-fast', lanes: 8, tile: [6, 16], integerTile: [5, 16] },
+  'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32], integerTile: [10, 32] },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16] },
+  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16] },
+  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4] },
 }
 
 export type ConvAlgorithm = 'direct' | 'im2col' | 'spatialPack' | 'winograd2' | 'winograd4'
@@ -36,6 +40,7 @@ export type Schedule = {
 
 /** The size of what a schedule is for: rows × depth times depth × columns. */
 export type Extent = {
+  readonly integer: boolean
   readonly rows: number
   readonly depth: number
   readonly columns: number
@@ -49,7 +54,7 @@ export type Extent = {
 const blockElements = 65536
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
-  const [rows, columns] = engine.tile
+  const [rows, columns] = x.integer ? engine.integerTile : engine.tile
   return {
     algorithm: algorithmFor(x, engine),
     rows,
@@ -90,4 +95,42 @@ export function evenTiles(n: number, most: number): { tiles: number; size: numbe
   const tiles = Math.ceil(n / most)
   const size = Math.ceil(n / tiles)
   return { tiles, size, count: n - (size - 1) * tiles }
+}
+
+const algorithms: readonly ConvAlgorithm[] = ['direct', 'im2col', 'spatialPack', 'winograd2', 'winograd4']
+const limits = { rows: 64, columns: 256, block: 2 ** 20, unroll: 16 } as const
+
+/**
+ * Schedules by node name (`*`: all others) from their JSON text: parts of schedules that replace the default's. Throws an InputError
+ * for names and values that no schedule has. An algorithm that a node's shape rules out falls back to `spatialPack`.
+ */
+export function parseSchedules(text: string): (node: string, x: Extent, engine: Engine) => Schedule {
+  let all: unknown
+  try {
+    all = JSON.parse(text)
+  } catch {
+    throw new InputError(`schedule: expected JSON, got ${text.slice(0, 40)}`)
+  }
+  const given = new Map<string, Partial<Schedule>>()
+  if (typeof all !== 'object' || all === null || Array.isArray(all))
+    throw new InputError('schedule: expected an object of schedules by node name')
+  for (const [node, s] of Object.entries(all)) {
+    if (typeof s !== 'object' || s === null) throw new InputError(`schedule of ${node}: expected an object`)
+    for (const [key, v] of Object.entries(s)) {
+      if (key === 'algorithm') {
+        if (!algorithms.includes(v as ConvAlgorithm))
+          throw new InputError(`schedule of ${node}: algorithm, expected ${algorithms.join(' | ')}, got ${v}`)
+        continue
+      }
+      const limit = Object.hasOwn(limits, key) ? limits[key as keyof typeof limits] : undefined
+      if (limit === undefined) throw new InputError(`schedule of ${node}: no such choice as ${key}`)
+      if (!(Number.isInteger(v) && (v as number) >= 1 && (v as number) <= limit))
+        throw new InputError(`schedule of ${node}: ${key}, expected 1 to ${limit}, got ${v}`)
+    }
+    given.set(node, s as Partial<Schedule>)
+  }
+  return (node, x, engine) => {
+    const s = { ...defaultSchedule(x, engine), ...(given.get(node) ?? given.get('*')) }
+    return s.algorithm.startsWith('winograd') && !x.winograd ? { ...s, algorithm: 'spatialPack' } : s
+  }
 }

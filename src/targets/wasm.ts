@@ -24,7 +24,7 @@ import {
   writeInput,
 } from '../compile/render/wasm/run.ts'
 import { controlWords, dismissTeam, runTeam } from '../compile/render/wasm/team.ts'
-import { engines } from '../compile/schedule.ts'
+import { engines, parseSchedules } from '../compile/schedule.ts'
 import { InputError, UnsupportedError } from '../core/errors.ts'
 import { checkInputs } from '../ir/inputs.ts'
 import { specialize } from '../ir/specialize.ts'
@@ -104,7 +104,9 @@ export const wasm: Target = {
 
 function imageBytes(graph: Graph, options: TargetOptions): Uint8Array {
   const { engine, threads } = optionsOf(options)
-  const program = compile(graph, { engine: engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe'] })
+  const target = engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe']
+  const chosen = parseSchedules(String(options.schedule ?? '{}'))
+  const program = compile(graph, { engine: target, schedule: (node, x) => chosen(node, x, target) })
   return encodeImage(buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads }))
 }
 

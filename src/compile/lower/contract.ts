@@ -38,6 +38,8 @@ export type Contraction = {
    * is then 1 and its extent a multiple, and a panel holds them side by side: [depth / pair][columns][pair].
    */
   readonly pair?: number
+  /** A scratch buffer for a tile's sums: they pass through it, so that whole vectors leave the inner loop (V8 pairs only those). */
+  readonly spill?: number | undefined
   readonly groups: readonly number[]
   readonly rows: readonly number[]
   readonly depth: readonly number[]
@@ -164,10 +166,14 @@ export function contract(
   const panelCount = panels.full + (panels.tail ? 1 : 0)
   if (total === 0 || groups === 0 || c.columns === 0) return []
   // Blocks of tiles are the parallel range; with few tiles, panels are.
-  const block = parallel ? Math.min(s.block, Math.max(1, Math.ceil(tiles.tiles / 8))) : s.block
+  // Panels are split first: a smaller block would read all the weights once more.
+  const items = (tilesOfBlock: number): number => Math.ceil(tiles.tiles / tilesOfBlock) * groups
+  const splits = parallel && items(s.block) < 8 ? Math.min(panelCount, Math.ceil(8 / items(s.block))) : 1
+  const block =
+    parallel && items(s.block) * splits < 8
+      ? Math.max(1, Math.floor((tiles.tiles * groups * splits) / 8))
+      : Math.min(s.block, tiles.tiles)
   const blocks = Math.ceil(tiles.tiles / block)
-  const splits =
-    !parallel || blocks * groups >= 8 ? 1 : Math.min(panelCount, Math.ceil(8 / (blocks * groups)))
   const perSplit = Math.ceil(panelCount / splits)
   const flat = rows.shape.length === 1
 
@@ -242,16 +248,13 @@ export function contract(
           }),
         ]),
       ]
-      const nest = (d: number, index: Expr, place: Expr): Statement[] =>
-        d === depth.shape.length
-          ? sum(index, place)
-          : loop(k.name('k'), 0, depth.shape[d]!, (i) =>
-              nest(
-                d + 1,
-                plus(times(index, depth.shape[d]!), i),
-                plus(place, times(i, depth.strides[0]![d]!)),
-              ),
-            )
+      const nest = (d: number, at: Expr, place: Expr): Statement[] => {
+        if (d === depth.shape.length) return sum(at, place)
+        const extent = depth.shape[d]!
+        const inner = (i: Expr): Statement[] =>
+          nest(d + 1, plus(times(at, extent), i), plus(place, times(i, depth.strides[0]![d]!)))
+        return loop(k.name('k'), 0, extent, inner, { step: d === depth.shape.length - 1 ? pair : 1 })
+      }
       const column = times(index, s.columns)
       const results = (i: Expr): Statement[] => {
         // All vectors of a row are finished, then stored side by side.
@@ -268,18 +271,19 @@ export function contract(
               : lanes
           const valid = Math.min(lanes, known)
           const slot = plus(times(i, vectors), v)
+          const sums = (): Expr =>
+            c.spill === undefined ? element(acc, slot) : k.loadPlace(c.spill, times(slot, lanes), lanes)
           if (valid === lanes && outs[0]!.column === 1 && outs.every((o) => o.column <= 1)) {
             const loads = c.operands.map((o, j) =>
               k.loadStrided(o.buffer, placeOf(j + 1, v), o.column, lanes),
             )
-            out.push(k.storePlace(c.out.buffer, placeOf(0, v), c.finish(element(acc, slot), loads, lanes)))
+            out.push(k.storePlace(c.out.buffer, placeOf(0, v), c.finish(sums(), loads, lanes)))
             continue
           }
           for (let lane = 0; lane < valid; lane++) {
             const place = (o: number): Expr => plus(placeOf(o, v), lane * outs[o]!.column)
             const loads = c.operands.map((o, j) => k.loadPlace(o.buffer, place(j + 1)))
-            const one: Expr =
-              lanes === 1 ? element(acc, slot) : { kind: 'lane', lane, arg: element(acc, slot) }
+            const one: Expr = lanes === 1 ? sums() : { kind: 'lane', lane, arg: sums() }
             out.push(k.storePlace(c.out.buffer, place(0), c.finish(one, loads, 1)))
           }
         }
@@ -289,6 +293,9 @@ export function contract(
         ...places,
         declare(acc, vector, zero, height * vectors),
         ...nest(0, constant(0), constant(0)),
+        ...(c.spill === undefined
+          ? []
+          : rowsOf(height * vectors, (i) => [k.storePlace(c.spill!, times(i, lanes), element(acc, i))])),
         ...rowsOf(height, results),
       ]
     }

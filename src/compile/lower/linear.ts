@@ -1,6 +1,6 @@
 // Matrix products and convolutions as contractions, and depthwise convolution as loops of its own.
 
-import { allocate, type DType, type TensorData } from '../../core/dtype.ts'
+import { allocate, bytesOf, type DType, type TensorData } from '../../core/dtype.ts'
 import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import { type KernelBuilder, vectorizes } from '../build.ts'
@@ -188,7 +188,13 @@ export const matMul: Lower = (x) => {
       ? { groups: [], rows: v.strides.slice(0, n + 1) }
       : { groups: v.strides.slice(0, n), rows: [v.strides[n]!] }
   const s = fitted(
-    x.schedule({ rows: (shared ? sizeOf(lead) : 1) * m, depth, columns, winograd: undefined }),
+    x.schedule({
+      integer: type !== 'float32',
+      rows: (shared ? sizeOf(lead) : 1) * m,
+      depth,
+      columns,
+      winograd: undefined,
+    }),
     lanes,
   )
   const groups = shared ? [] : lead
@@ -229,8 +235,19 @@ export const matMul: Lower = (x) => {
 }
 
 function contraction(x: Lowering, s: Schedule, c: Contraction): void {
+  const narrow = bytesOf(x.program.buffers[c.out.buffer]!.dtype) < 4
+  const lanes = arithmetic(x).lanes
+  const spill =
+    x.engine.name === 'wasm-fast' && narrow && lanes > 1
+      ? x.program.buffer(
+          `${x.op}.tile`,
+          computeType(x.types[0]!.dtype) as DType,
+          s.rows * s.columns,
+          'scratch',
+        )
+      : undefined
   const macs = sizeOf(c.groups) * sizeOf(c.rows) * sizeOf(c.depth) * c.columns
-  x.step(x.op, (k) => contract(k, c, s, arithmetic(x).lanes), macs)
+  x.step(x.op, (k) => contract(k, { ...c, spill }, s, lanes), macs)
 }
 
 type Conv = {
@@ -341,9 +358,11 @@ export const conv: Lower = (x) => {
   const spatial = shape.slice(c.first, c.first + c.rank)
   const columns = filters / c.groups
   const extent = {
+    integer: type !== 'float32',
     rows: shape[0]! * sizeOf(spatial),
     depth: perGroup * sizeOf(kernel),
     columns,
+    fresh: perGroup * Math.min(sizeOf(kernel), sizeOf(c.strides)),
     winograd:
       dtype === 'float32' && x.constants[1] && isWinograd(x, filter.shape)
         ? { height: spatial[0]!, width: spatial[1]! }

@@ -26,6 +26,9 @@ export function limitsIn(options: TargetOptions): Limits {
   return { ...(loadMs && { loadMs }), ...(runMs && { runMs }), ...(memory && { memory }) }
 }
 
+/** Frameworks that take tens of seconds to start on a busy machine. */
+const heavy: ReadonlySet<EnvironmentName> = new Set(['tensorflow', 'torch'])
+
 function pythonTarget(
   name: string,
   environment: EnvironmentName,
@@ -47,7 +50,7 @@ function pythonTarget(
         python: found.python,
         path,
         options,
-        limits: limitsIn(options),
+        limits: { loadMs: heavy.has(environment) ? 180_000 : 60_000, ...limitsIn(options) },
       })
       return { ...executable, facts: { version: found.version, ...executable.facts } }
     },

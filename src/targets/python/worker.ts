@@ -17,7 +17,7 @@ import type { NativeExecutable, NativeValue, TargetOptions } from '../target.ts'
 
 /** Limits of one worker. */
 export type Limits = {
-  /** Milliseconds for starting the runtime and loading the file. Default 180,000: TensorFlow alone takes ten seconds. */
+  /** Milliseconds for starting the runtime and loading the file. Default 60,000. */
   readonly loadMs?: number
   /** Milliseconds for one run. Default 120,000. */
   readonly runMs?: number
@@ -53,7 +53,7 @@ export async function openWorker(o: WorkerOptions): Promise<NativeExecutable> {
     const path = o.file ? connection.put(o.file.name, o.file.bytes) : o.path
     const loaded = await connection.ask(
       { do: 'load', runtime: o.runtime, path, options: o.options },
-      o.limits?.loadMs ?? 180_000,
+      o.limits?.loadMs ?? 60_000,
       `loading ${o.path ?? 'the model'}`,
     )
     if (o.file) connection.drop(o.file.name)

@@ -336,26 +336,18 @@ export const shapeRows = {
       nums(x, 'axes').map((a) => axisOf(a, t.rank)),
     )
   },
-  reverseSequence: gap('TensorFlow.js has no reverse by lengths'),
   spaceToDepth,
   depthToSpace,
   gather,
-  gatherElements: gap('TensorFlow.js gathers whole slices only'),
   gatherND,
-  scatterElements: gap('TensorFlow.js scatters whole slices only'),
   scatterND,
   oneHot,
   topK,
-  nonZero: gap('not spelled in TensorFlow.js yet (its where is asynchronous)'),
-  compress: gap('not spelled in TensorFlow.js yet (its mask is asynchronous)'),
-  unique: gap('not spelled in TensorFlow.js yet'),
-  trilu: gap('not spelled in TensorFlow.js yet'),
   range: (x) => {
     const [start, limit, delta] = [0, 1, 2].map((i) => x.in(i).dataSync()[0] as number)
     return x.tf.range(start!, limit!, delta!, x.in(0).dtype as 'float32' | 'int32')
   },
   constantOfShape,
-  eyeLike: gap('not spelled in TensorFlow.js yet'),
   reduceSum: reduction((x, t, axes, keep) => x.tf.sum(t, axes, keep)),
   reduceMean: reduction((x, t, axes, keep) => x.tf.mean(t, axes, keep)),
   reduceMax: reduction((x, t, axes, keep) => x.tf.max(t, axes, keep)),

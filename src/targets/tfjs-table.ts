@@ -19,6 +19,7 @@ import { controlRows } from './tfjs-control.ts'
 import { elementwiseRows } from './tfjs-elementwise.ts'
 import { type Gap, gap, type Kernel, type Row } from './tfjs-kernel.ts'
 import { linearRows } from './tfjs-linear.ts'
+import { nonMaxRow, selectRows } from './tfjs-select.ts'
 import { shapeRows } from './tfjs-shape.ts'
 
 const later = gap('not spelled in TensorFlow.js yet')
@@ -38,6 +39,7 @@ const gaps = {
   ...family(loss, later.gap),
   ...family(signal, later.gap),
   ...family(vision, later.gap),
+  nonMaxSuppression: nonMaxRow,
   maxUnpool: gap('TensorFlow.js has no positions of maxima without its GPU backends'),
   det: later,
 }
@@ -45,6 +47,7 @@ const gaps = {
 const spelled = {
   ...linearRows,
   ...shapeRows,
+  ...selectRows,
   ...controlRows,
   ...gaps,
 } satisfies Record<Exclude<OpName, keyof typeof elementwise>, Row>
@@ -107,6 +110,8 @@ const limits: Partial<Record<OpName, Limit>> = {
   lstm: recurrent,
   lrn: (_, a) => (Number(a('size')) % 2 === 0 ? 'an even number of channels' : undefined),
   pad: (_, a) => (['edge', 'wrap'].includes(String(a('mode'))) ? `mode ${String(a('mode'))}` : undefined),
+  scatterElements: (_, a) => (a('reduction') === 'none' ? undefined : `reduction ${String(a('reduction'))}`),
+  nonMaxSuppression: (_, a) => (a('format') === 'corners' ? undefined : `format ${String(a('format'))}`),
   scatterND: (_, a) => (a('reduction') === 'none' ? undefined : `reduction ${String(a('reduction'))}`),
   gatherND: (_, a) => (a('batchDims') === 0 ? undefined : 'batch dimensions'),
   cast: (_, a) =>

@@ -3,7 +3,8 @@
 import { InputError } from '../core/errors.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { OpName } from '../ir/ops/index.ts'
-import { sliceRange, splitSizes } from '../ir/ops/movement.ts'
+import { splitSizes } from '../ir/ops/movement.ts'
+import { sliceRange } from '../ir/ops/slicing.ts'
 import {
   asLayout,
   axisOf,

@@ -20,6 +20,7 @@ import { resize } from './resize.ts'
 import { sequence } from './sequence.ts'
 import { shape } from './shape.ts'
 import { signal } from './signal.ts'
+import { slicing } from './slicing.ts'
 import { text } from './text.ts'
 import { tflite } from './tflite.ts'
 import { vision } from './vision.ts'
@@ -29,6 +30,7 @@ export const ops = {
   ...linear,
   ...shape,
   ...movement,
+  ...slicing,
   ...indexing,
   ...generate,
   ...reduce,

@@ -83,18 +83,22 @@ function exampleLines(examples: Verb['examples']): string {
 }
 
 function ioFor(json: boolean, args: readonly string[]): Io {
+  const bar = progressBar(process.stderr)
   return {
     json,
     command: ['strata', ...args.map(quoted)].join(' '),
     version: version(),
     print: (text) => {
+      bar.clear()
       if (!json) process.stdout.write(`${text}\n`)
     },
     document: (value) => {
+      bar.clear()
       if (json) process.stdout.write(`${JSON.stringify(value, plain, 2)}\n`)
     },
-    progress: progressBar(process.stderr),
+    progress: bar.show,
     note: (text) => {
+      bar.clear()
       if (process.stderr.isTTY) process.stderr.write(`${text}\n`)
     },
     style: pc.createColors(pc.isColorSupported && process.stdout.isTTY === true),

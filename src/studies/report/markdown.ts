@@ -40,7 +40,7 @@ export function markdownReport(result: CheckResult): string {
     result.command.replaceAll('```', ''),
     '```',
     '',
-    `Model digest ${code(model.digest)}; ${prose(data.source)}${data.seed === null ? '' : `, seed ${data.seed}`}; ${prose(data.preprocessingSays)}. ${prose(
+    `Model digest ${code(model.digest)}; ${prose(data.source)}${data.seed === null ? '' : `, seed ${data.seed}`}; ${prose(data.preprocessingSays.split('\n')[0]!)}. ${prose(
       Object.entries(result.machine)
         .map(([k, v]) => `${k} ${v}`)
         .join(', '),

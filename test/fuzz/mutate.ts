@@ -163,7 +163,7 @@ export const withinZip: Within = (bytes, change, r) => {
   const entries = readZip(bytes, 'seed').map((e): [string, Uint8Array] => [e.name, e.read()])
   const entry = entries[r.below(entries.length)]!
   entry[1] = change(entry[1])
-  return writeZip(entries, r.below(2) ? 0 : 6)
+  return writeZip(entries, r.below(4) ? 0 : 6)
 }
 
 export const withinGzip: Within = (bytes, change) => gzipSync(change(gunzipSync(bytes)))

@@ -36,10 +36,12 @@ export type Subject = {
 const root = join(import.meta.dirname, '..', '..')
 /** Larger files are mostly weights, which mutations hit to no effect. */
 const MAX_SEED = 400_000
+/** Of an archive that is packed anew for each mutation. */
+const SMALL = 60_000
 /** Files of one format, spread over those there are. */
 const MAX_SEEDS = 96
 
-function filesOf(patterns: readonly string[]): Seed[] {
+function filesOf(patterns: readonly string[], largest = MAX_SEED): Seed[] {
   const places = [join(root, 'test/assets')]
   const { STRATA_ASSETS } = process.env
   if (STRATA_ASSETS) places.push(join(STRATA_ASSETS, 'models/formats'))
@@ -48,7 +50,7 @@ function filesOf(patterns: readonly string[]): Seed[] {
     if (!existsSync(place)) continue
     for (const path of globSync(patterns as string[], { cwd: place }).sort()) {
       const bytes = readFileSync(join(place, path))
-      if (bytes.length <= MAX_SEED) seeds.push({ name: path, bytes, folder: dirname(join(place, path)) })
+      if (bytes.length <= largest) seeds.push({ name: path, bytes, folder: dirname(join(place, path)) })
     }
   }
   const step = Math.max(1, seeds.length / MAX_SEEDS)
@@ -161,8 +163,8 @@ export const subjects: readonly Subject[] = [
     ],
     { nest: nestText("\x93NUMPY\x01\x00v\x00{'descr': ", '(') },
   ),
-  data('npz', () => filesOf(['**/*.npz']), { within: withinZip }),
-  data('zip', () => filesOf(['**/*.npz', '**/*.keras', '**/*.pt']), { within: withinZip }),
+  data('npz', () => filesOf(['**/*.npz'], SMALL), { within: withinZip }),
+  data('zip', () => filesOf(['**/*.npz', '**/*.keras', '**/*.pt'], SMALL), { within: withinZip }),
   data('gzip', () => [made('a.gz', gzipSync(Buffer.alloc(5000, 'strata')))], { within: withinGzip }),
   data('idx', () => [
     made(

@@ -106,6 +106,17 @@ test('links between pages lead somewhere', () => {
   expect(broken).toEqual([])
 })
 
+test('files that pages name are there', () => {
+  const named = pages.flatMap((page) =>
+    [...read(page).matchAll(/`((?:src|test|bin|docs|examples|bench)\/[\w./*-]+)`/g)].map(
+      (m) => [page, m[1]!] as const,
+    ),
+  )
+  expect(named.length).toBeGreaterThan(10)
+  const absent = named.filter(([, path]) => globSync(path.replace(/\/$/, ''), { cwd: root }).length === 0)
+  expect(absent.map(([page, path]) => `${page}: ${path}`)).toEqual([])
+})
+
 test('every page of docs is reached from the README', () => {
   const linked = [...read('README.md').matchAll(/\]\(([^)\s#]+)\)/g)].map((m) => m[1]!)
   expect(globSync('docs/*.md', { cwd: root }).filter((p) => !linked.includes(p))).toEqual([])

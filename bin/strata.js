@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import module, { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -11,6 +11,7 @@ const NEEDED = 24
 const here = dirname(fileURLToPath(import.meta.url))
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
+  module.enableCompileCache?.()
   // A checkout runs its sources. An installed package runs dist: Node strips no types below node_modules.
   const sources = join(here, '../src/cli/main.ts')
   const { main } = await import(existsSync(sources) ? sources : join(here, '../dist/cli/main.js'))

@@ -119,6 +119,20 @@ describe.each(ways)('%s', (_name, target, options) => {
     expect(await run(target, options, all, input)).toEqual(evaluate(all, input))
   })
 
+  test('gives outputs that are inputs, constants or one value twice, past an input that nothing reads', async (context) => {
+    await need(context, target)
+    const b = new GraphBuilder('edges')
+    const x = b.input('x', tensorType('float32', ['n']))
+    b.input('unused', tensorType('int64', [1]))
+    const r = b.node('relu', [x])
+    for (const v of [x, b.constant(tensorOf('float32', [2], [7, 8])), r, r]) b.output(v)
+    const graph = b.finish()
+    for (const values of [[-1, 2, 3], []]) {
+      const inputs = [tensorOf('float32', [values.length], values), tensorOf('int64', [1], [5])]
+      expect(await run(target, options, graph, inputs)).toEqual(evaluate(graph, inputs))
+    }
+  })
+
   test('names an input that does not fit, and what can not cross', async (context) => {
     await need(context, target)
     const b = new GraphBuilder('g')

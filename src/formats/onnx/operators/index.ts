@@ -4,6 +4,7 @@ import type { Row } from '../call.ts'
 import type { NodeProto } from '../schema/onnx_pb.ts'
 import { attentions } from './attention.ts'
 import { control } from './control.ts'
+import { deformConv } from './deform-conv.ts'
 import { elementwise } from './elementwise.ts'
 import { contributed, microsoft } from './microsoft.ts'
 import { others } from './others.ts'
@@ -20,6 +21,7 @@ const standard: Readonly<Record<string, Row>> = {
   ...control,
   ...others,
   ...attentions,
+  DeformConv: deformConv,
   ...contributed,
 }
 

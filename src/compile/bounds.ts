@@ -67,6 +67,8 @@ export function checkLoops(kernel: Kernel): string[] {
       case 'var':
       case 'element':
         return boundOf(e.name)
+      case 'load':
+        return parameters.get(e.buffer)?.range ?? anything
       case 'cast':
         return e.type === 'int32' ? range(e.arg) : anything
       case 'call': {

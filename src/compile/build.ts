@@ -183,6 +183,7 @@ export class KernelBuilder {
       length: this.buffers[id]!.length,
       access: p.reads && p.writes ? 'update' : p.writes ? 'write' : 'read',
       ...(this.buffers[id]!.role === 'scratch' && { scratch: true }),
+      ...rangeOfConstant(this.buffers[id]!),
     }))
   }
   used(): number[] {
@@ -255,6 +256,17 @@ export class KernelBuilder {
     const name = this.name(hint)
     return [declare(name, { type: computeType(dtype), lanes }, value), variable(name)]
   }
+}
+
+/** Tables of indices tell their range. */
+function rangeOfConstant(b: Buffer): { range?: readonly [number, number] } {
+  if (b.role !== 'constant' || b.dtype !== 'int32' || !b.data) return {}
+  let [min, max] = [0, 0]
+  for (const v of b.data as Int32Array) {
+    if (v < min) min = v
+    if (v > max) max = v
+  }
+  return { range: [min, max] }
 }
 
 /** Whether values of a dtype go four to a vector register. */

@@ -10,7 +10,7 @@ import { fuse, type Group, isElementwise } from './fuse.ts'
 import { layouts } from './layout.ts'
 import type { Program } from './loops.ts'
 import { loweringOf } from './lower/index.ts'
-import { clearLoops } from './lower/linear.ts'
+import { clearLoops, convExtent } from './lower/linear.ts'
 import { copyLoops, type Epilogue, type Lowering, NoLowering } from './lower/lowering.ts'
 import { defaultSchedule, type Engine, type Extent, type Schedule } from './schedule.ts'
 import { broadcastTo, type View } from './view.ts'
@@ -39,7 +39,7 @@ class GraphCompiler {
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
     this.options = options
-    this.layout = layouts(graph, options.engine.tile[0])
+    this.layout = layouts(graph, options.engine.tile[0], (n) => this.isSparse(n))
   }
 
   run(): Program {
@@ -75,6 +75,19 @@ class GraphCompiler {
       inputShapes: graph.inputs.map((v) => this.typeOf(v).shape),
       outputShapes: graph.outputs.map((v) => this.typeOf(v).shape),
     })
+  }
+
+  /** Whether a convolution's schedule is a sparse one: such want other layouts. */
+  private isSparse(n: Node): boolean {
+    const filter = n.inputs[1] == null ? undefined : this.graph.values[n.inputs[1]]!.constant
+    if (!/^conv\dd$/.test(n.op) || !filter) return false
+    const t = this.typeOf(n.outputs[0]!)
+    const extent = convExtent(n, t.dtype, filter, filter.shape, t.shape)
+    return extent.density !== undefined && this.schedule(n.name, extent).sparse
+  }
+
+  private schedule(node: string, x: Extent): Schedule {
+    return this.options.schedule?.(node, x) ?? defaultSchedule(x, this.options.engine)
   }
 
   private typeOf(v: ValueId): { dtype: View['dtype']; shape: readonly number[] } {
@@ -252,7 +265,7 @@ class GraphCompiler {
         this.views.set(first.outputs[i]!, view)
       },
       step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
-      schedule: (x) => options.schedule?.(first.name, x) ?? defaultSchedule(x, options.engine),
+      schedule: (x) => this.schedule(first.name, x),
     }
   }
 }

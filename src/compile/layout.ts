@@ -24,6 +24,8 @@ const natural = (rank: number): number[] => Array.from({ length: rank }, (_, d) 
 const channelsInnermost = (rank: number): number[] =>
   rank < 3 ? natural(rank) : [0, ...natural(rank).slice(2), 1]
 
+const pixelsInnermost = (rank: number): number[] => [0, rank - 1, ...natural(rank).slice(1, -1)]
+
 /** Operators over channels and pixels, by the attribute `layout`. */
 const spatial =
   /^(conv\d|convTranspose|maxPool|averagePool|lpPool|batchNorm|instanceNorm|groupNorm|lrn|qlinearConv|convInteger)/
@@ -38,15 +40,24 @@ const follows: ReadonlySet<string> = new Set([
  */
 const gapOf = (bytes: number, rows: number): number => (rows > 8 && bytes > 0 && bytes % 2048 === 0 ? 16 : 0)
 
-/** `rows`: of the engine's register tile. */
-export function layouts(graph: Graph, rows: number): (Layout | undefined)[] {
+/** `rows`: of the engine's register tile; `sparse`: whether a convolution is computed over its non-zeros. */
+export function layouts(
+  graph: Graph,
+  rows: number,
+  sparse: (n: Node) => boolean = () => false,
+): (Layout | undefined)[] {
   const order: (readonly number[] | undefined)[] = graph.values.map(() => undefined)
   const orderOf = (v: ValueId): readonly number[] => order[v] ?? natural(shapeOf(graph, v).length)
   // What elementwise chains from a graph input lead to.
   const wanted: (readonly number[] | undefined)[] = graph.values.map(() => undefined)
   for (const n of [...graph.nodes].reverse()) {
     const [first] = n.inputs
-    if (spatial.test(n.op) && n.attributes.layout === 'channelsFirst' && first != null)
+    if (first != null && sparse(n))
+      wanted[first] =
+        n.attributes.layout === 'channelsLast'
+          ? pixelsInnermost(shapeOf(graph, first).length)
+          : natural(shapeOf(graph, first).length)
+    else if (spatial.test(n.op) && n.attributes.layout === 'channelsFirst' && first != null)
       wanted[first] = channelsInnermost(shapeOf(graph, first).length)
     else if (isElementwise(n.op))
       for (const v of n.inputs) if (v !== null) wanted[v] ??= wanted[n.outputs[0]!]
@@ -56,6 +67,8 @@ export function layouts(graph: Graph, rows: number): (Layout | undefined)[] {
   }
   function orderFor(n: Node, rank: number): readonly number[] {
     const first = n.inputs[0]
+    // Sparse products run along the pixels.
+    if (sparse(n)) return n.attributes.layout === 'channelsLast' ? pixelsInnermost(rank) : natural(rank)
     if (spatial.test(n.op))
       return n.attributes.layout === 'channelsLast' ? natural(rank) : channelsInnermost(rank)
     if (n.op === 'transpose' && first != null) {

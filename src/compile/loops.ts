@@ -76,6 +76,8 @@ export type Parameter = {
   /** Elements. */
   readonly length: number
   readonly access: 'read' | 'write' | 'update'
+  /** Every element lies in this range: known of constants, used by the verifier. */
+  readonly range?: readonly [min: number, max: number]
   /** Private to whoever runs part of the parallel range; every iteration finds it with undefined content. */
   readonly scratch?: boolean
 }

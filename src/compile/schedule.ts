@@ -11,17 +11,19 @@ export type Engine = {
   readonly tile: readonly [rows: number, columns: number]
   /** The same for integer products, which need a register more for each. */
   readonly integerTile: readonly [rows: number, columns: number]
+  /** Density below which a sparse convolution is faster than the dense one. */
+  readonly sparseBelow: number
 }
 
 export const engines: Readonly<Record<Engine['name'], Engine>> = {
   // V8 spills beyond 16 live vectors; 6×8 keeps 12 sums, 2 columns and a row.
-  'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8], integerTile: [4, 8] },
+  'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8], integerTile: [4, 8], sparseBelow: 0.25 },
   // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
-  'wasm-fast': { name: 'wasm-fast', lanes: 8, tile: [6, 16], integerTile: [5, 16] },
-  'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32], integerTile: [10, 32] },
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16] },
-  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16] },
-  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4] },
+  'wasm-fast': { name: 'wasm-fast', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45 },
+  'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32], integerTile: [10, 32], sparseBelow: 0.45 },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45 },
+  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
+  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
 }
 
 export type ConvAlgorithm = 'direct' | 'im2col' | 'spatialPack' | 'winograd2' | 'winograd4'
@@ -29,6 +31,8 @@ export type ConvAlgorithm = 'direct' | 'im2col' | 'spatialPack' | 'winograd2' | 
 /** Of a convolution or matrix product. */
 export type Schedule = {
   readonly algorithm: ConvAlgorithm
+  /** Only the filters' non-zeros are multiplied (`direct`, `im2col` and `spatialPack` alone). */
+  readonly sparse: boolean
   /** Rows (pixels) and columns (filters) of the register tile. */
   readonly rows: number
   readonly columns: number
@@ -40,6 +44,8 @@ export type Schedule = {
 
 /** The size of what a schedule is for: rows × depth times depth × columns. */
 export type Extent = {
+  /** Share of non-zeros among a convolution's filters, where they are constants that may be compressed. */
+  readonly density?: number | undefined
   readonly integer: boolean
   readonly rows: number
   readonly depth: number
@@ -55,8 +61,12 @@ const blockElements = 65536
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
+  // Sparse products pay off below a density that the engine's vector loads decide.
+  const sparse = (x.density ?? 1) < engine.sparseBelow && x.rows >= 8 * engine.lanes
+  if (sparse) return { algorithm: 'direct', sparse, rows: 4, columns, block: 1, unroll: 1 }
   return {
     algorithm: algorithmFor(x, engine),
+    sparse,
     rows,
     columns,
     block: Math.max(1, Math.floor(blockElements / ((x.fresh ?? x.depth) * rows))),
@@ -122,6 +132,11 @@ export function parseSchedules(text: string): (node: string, x: Extent, engine: 
           throw new InputError(`schedule of ${node}: algorithm, expected ${algorithms.join(' | ')}, got ${v}`)
         continue
       }
+      if (key === 'sparse') {
+        if (typeof v !== 'boolean')
+          throw new InputError(`schedule of ${node}: sparse, expected true or false, got ${v}`)
+        continue
+      }
       const limit = Object.hasOwn(limits, key) ? limits[key as keyof typeof limits] : undefined
       if (limit === undefined) throw new InputError(`schedule of ${node}: no such choice as ${key}`)
       if (!(Number.isInteger(v) && (v as number) >= 1 && (v as number) <= limit))
@@ -131,6 +146,9 @@ export function parseSchedules(text: string): (node: string, x: Extent, engine: 
   }
   return (node, x, engine) => {
     const s = { ...defaultSchedule(x, engine), ...(given.get(node) ?? given.get('*')) }
-    return s.algorithm.startsWith('winograd') && !x.winograd ? { ...s, algorithm: 'spatialPack' } : s
+    const sparse = s.sparse && x.density !== undefined
+    const algorithm =
+      s.algorithm.startsWith('winograd') && (!x.winograd || sparse) ? 'spatialPack' : s.algorithm
+    return { ...s, sparse, algorithm }
   }
 }

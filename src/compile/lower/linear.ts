@@ -19,11 +19,12 @@ import {
   type Statement,
   times,
 } from '../loops.ts'
-import type { Schedule } from '../schedule.ts'
+import type { Extent, Schedule } from '../schedule.ts'
 import { broadcastTo, type Index, isContiguous, placeOf, type View } from '../view.ts'
 import { type Contraction, contract, packPanels, panelsOf } from './contract.ts'
 import { copyLoops, type Lower, type Lowering, NoLowering, orderFor } from './lowering.ts'
 import { rowMajorCopy } from './movement.ts'
+import { densityOf, sparseConv } from './sparse.ts'
 import { winograd, winogradExtra } from './winograd.ts'
 
 /** In what type a product is computed, and at what width. */
@@ -327,6 +328,28 @@ export function clearLoops(k: KernelBuilder, v: View): Statement[] {
   )
 }
 
+/** What a convolution's schedule depends on. */
+export function convExtent(
+  n: Pick<Lowering, 'op' | 'attributes'>,
+  dtype: DType,
+  weights: Tensor | undefined,
+  filter: readonly number[],
+  out: readonly number[],
+): Extent {
+  const groups = n.attributes.groups as number
+  const [channel, first] = n.attributes.layout === 'channelsLast' ? [out.length - 1, 1] : [1, 2]
+  const spatial = out.slice(first, first + out.length - 2)
+  const constant = dtype === 'float32' && weights !== undefined
+  return {
+    integer: dtype !== 'float32',
+    rows: out[0]! * sizeOf(spatial),
+    depth: sizeOf(filter.slice(1)),
+    columns: out[channel]! / groups,
+    winograd: constant && isWinograd(n, filter) ? { height: spatial[0]!, width: spatial[1]! } : undefined,
+    density: constant && groups === 1 ? densityOf(weights) : undefined,
+  }
+}
+
 /** Exact integer products whose operands have no zero points left (rewrite/integers.ts). */
 const centredOnly =
   (lower: Lower): Lower =>
@@ -357,18 +380,25 @@ export const conv: Lower = (x) => {
   const { shape } = x.types[0]!
   const spatial = shape.slice(c.first, c.first + c.rank)
   const columns = filters / c.groups
-  const extent = {
-    integer: type !== 'float32',
-    rows: shape[0]! * sizeOf(spatial),
-    depth: perGroup * sizeOf(kernel),
-    columns,
-    fresh: perGroup * Math.min(sizeOf(kernel), sizeOf(c.strides)),
-    winograd:
-      dtype === 'float32' && x.constants[1] && isWinograd(x, filter.shape)
-        ? { height: spatial[0]!, width: spatial[1]! }
-        : undefined,
-  }
+  const extent = convExtent(x, dtype, x.constants[1], filter.shape, shape)
   const s = fitted(x.schedule(extent), lanes)
+  if (s.sparse && extent.density !== undefined) {
+    sparseConv(
+      x,
+      {
+        from: withBorder(x, input, c, false),
+        out: x.output(0),
+        filter: x.constants[1]!,
+        bias,
+        channel: c.channel,
+        first: c.first,
+        strides: c.strides,
+        dilations: c.dilations,
+      },
+      s,
+    )
+    return
+  }
   if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
     const m = s.algorithm === 'winograd2' ? 2 : 4
     const extra = spatial.map((n) => winogradExtra(n, m))

@@ -166,6 +166,21 @@ ${describe('out', program.outputs, options.shapes?.outputs)}
  */
 int ${name}_run(${parameters});
 
+/* An example:
+ *
+ *   #include "${name}.h"
+${ports.map((p, i) => ` *   static ${p.type.replace(/^const | \*$/g, '')} ${p.port}[${program.buffers[[...program.inputs, ...program.outputs][i]!]!.length}];`).join('\n')}
+ *   int main(void) {
+${options.weights === 'beside' ? ` *     static long long weights[${Math.ceil(weightBytes / 8)}]; // read from the weights' file\n *     ${name}_init(weights);\n` : ''} *     // fill ${
+    ports
+      .filter((p) => p.port.startsWith('in'))
+      .map((p) => p.port)
+      .join(', ') || 'nothing'
+  }
+ *     return ${name}_run(${ports.map((p) => p.port).join(', ')});
+ *   }
+ */
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,7 +2,7 @@
 // what it compiled before, as a user of a cached model does; the peers open the ONNX file, with nothing of Strata loaded. Strata runs
 // in its published form (dist/, built first) unless --sources.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -36,7 +36,13 @@ const { values } = parseArgs({
 })
 const root = join(import.meta.dirname, '..')
 const [folder, extension] = values.sources ? [join(root, 'src'), '.ts'] : [join(root, 'dist'), '.js']
-if (!values.sources) execFileSync(process.execPath, [join(root, 'test/build.ts')], { stdio: 'inherit' })
+if (
+  !values.sources &&
+  spawnSync(process.execPath, [join(root, 'test/build.ts')], { stdio: 'inherit' }).status !== 0
+) {
+  process.stderr.write('bench/startup: the build failed. Mend it, or measure --sources.\n')
+  process.exit(2)
+}
 
 const model = await benchModel(values.model)
 const input = model.inputs[0]!

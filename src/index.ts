@@ -1,8 +1,10 @@
 // The public API, written by hand. What isn't here may change without notice.
 
+import type { CFiles } from './compile/render/c/program.ts'
 import * as figures from './core/figures.ts'
 import type { Graph } from './ir/types.ts'
 import type { Registry } from './studies/subjects.ts'
+import type { graphToC } from './targets/c.ts'
 
 // Tensors and errors
 
@@ -30,6 +32,11 @@ export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
   const { writeOnnx } = await import('./formats/onnx/write.ts')
   const { portable } = await import('./rewrite/decompose/portable.ts')
   return writeOnnx(portable(graph))
+}
+
+/** A graph as one C file and its header, with the weights inside or in a file beside: see `graphToC`. */
+export async function cFiles(graph: Graph, options: Parameters<typeof graphToC>[1] = {}): Promise<CFiles> {
+  return (await import('./targets/c.ts')).graphToC(graph, options)
 }
 
 // Data

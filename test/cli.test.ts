@@ -135,6 +135,17 @@ test('compare finds two equal models the same (exit 0) and another weight differ
   expect(JSON.parse(different.stdout)).toMatchObject({ verdict: 'different', labels: { total: 8 } })
 })
 
+test('convert writes C with its header, or says what is wrong', () => {
+  const folder = folderWithModel()
+  expect(strata(folder, 'convert', 'net.txt', '-o', 'small-net.c').status).toBe(0)
+  const [source, header] = ['small-net.c', 'small-net.h'].map((f) => readFileSync(join(folder, f), 'utf8'))
+  expect(source).toContain('#include "small-net.h"')
+  expect(header).toContain('int small_net_run(const float *in0, float *out0);')
+  const wrong = strata(folder, 'convert', 'net.txt', '-o', 'a.c', '--vector', 'mmx')
+  expect(wrong.stderr).toContain('--vector: expected none, avx512, avx2, neon, got mmx')
+  expect(wrong.status).toBe(2)
+})
+
 test('convert writes an ONNX file that does the same', () => {
   const folder = folderWithModel()
   expect(strata(folder, 'convert', 'net.txt', '-o', 'net.onnx').status).toBe(0)
@@ -157,6 +168,11 @@ test.for([
   [['check', 'net.txt', '--data', 'absent'], /^strata: absent: no such file/],
   [['check', 'net.txt', '--target', 'nothing'], /no such target, expected reference/],
   [['check', 'net.txt', '--preprocessing', 'absent.json'], /absent\.json: no such file/],
+  [
+    ['run', 'net.txt', '--output', 'x.npy'],
+    /^strata: x\.npy\/y\.npy: can't be written: a file stands where a folder/,
+  ],
+  [['inspect', '/dev/null'], /^strata: \/dev\/null: neither a file nor a folder/],
   [['compare', 'net.txt'], /missing required argument 'b'/],
   [['inspect', 'net.txt', '--jason'], /unknown option '--jason'[\s\S]*--json/],
   [['chekc', 'net.txt'], /unknown command 'chekc'[\s\S]*check/],

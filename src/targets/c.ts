@@ -20,7 +20,7 @@ import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './ta
 /** Milliseconds that a compiler may take for one model. */
 const compileLimit = 300_000
 
-type Vector = 'avx512' | 'avx2' | 'neon' | 'none'
+export type Vector = 'avx512' | 'avx2' | 'neon' | 'none'
 const algorithms: readonly ConvAlgorithm[] = ['direct', 'im2col', 'spatialPack', 'winograd2', 'winograd4']
 
 let best: Vector | undefined
@@ -80,25 +80,33 @@ function optionsOf(o: TargetOptions): COptionsChosen {
 const insideBytes = 4 << 20
 
 /**
- * The library function behind `strata convert MODEL -o model.c`: portable C99, small weights inside the file and large ones
- * beside it (`weights`), unless told otherwise. Throws UnsupportedError for what can't be compiled, shapes that are open included.
+ * The library function behind `strata convert MODEL -o model.c`: portable C99, or GNU C with the vectors of `vector`; small weights
+ * inside the file and large ones beside it (`weights`), unless told otherwise. Throws UnsupportedError for operators that can't be
+ * compiled, InputError for open shapes.
  */
 export function graphToC(
   graph: Graph,
-  options: Partial<COptions> & { readonly engine?: Engine['name'] } = {},
+  options: Partial<Omit<COptions, 'dialect'>> & { readonly vector?: Vector } = {},
 ): CFiles {
-  const dialect = options.dialect ?? 'c99'
-  const program = compile(prepare(graph), {
-    engine: engines[options.engine ?? (dialect === 'c99' ? 'c-scalar' : engineOf[bestVector()])],
-  })
-  const shapes = (ids: readonly number[]): string[] => ids.map((v) => printType(graph.values[v]!.type))
+  const { vector = 'none', ...rest } = options
+  const fixed = specialize(graph)
+  const missing = uncompilable(fixed)
+  if (missing.length > 0) throw new UnsupportedError('C', missing)
+  if (!isStaticGraph(fixed)) {
+    const inputs = fixed.inputs.map((v) => `${fixed.values[v]!.name}: ${printType(fixed.values[v]!.type)}`)
+    throw new InputError(
+      `${graph.name}: C needs fixed shapes, got ${inputs.join(', ')}. Give sizes, for example --dims batch=1.`,
+    )
+  }
+  const program = compile(prepare(fixed), { engine: engines[engineOf[vector]] })
+  const shapes = (ids: readonly number[]): string[] => ids.map((v) => printType(fixed.values[v]!.type))
   const weights = program.buffers.reduce((n, b) => n + (b.data ? (b.data as Uint8Array).byteLength : 0), 0)
   return renderC(program, {
     name: 'model',
     weights: weights <= insideBytes ? 'inside' : 'beside',
-    ...options,
-    dialect,
-    shapes: { inputs: shapes(graph.inputs), outputs: shapes(graph.outputs) },
+    ...rest,
+    dialect: vector === 'none' ? 'c99' : 'gnu',
+    shapes: { inputs: shapes(fixed.inputs), outputs: shapes(fixed.outputs) },
   })
 }
 

@@ -87,7 +87,11 @@ export async function build(job: Job): Promise<string> {
       appendFileSync(part, seal(made))
       renameSync(part, target)
     } catch (e) {
-      rmSync(part, { force: true })
+      try {
+        rmSync(part, { force: true })
+      } catch {
+        // The folder itself is no folder.
+      }
       throw new InputError(
         `${folder}: the compiled model can't be kept: ${(e as Error).message}. Free some space or set XDG_CACHE_HOME.`,
       )

@@ -137,7 +137,8 @@ test('compare finds two equal models the same (exit 0) and another weight differ
 
 test('convert writes C with its header, or says what is wrong', () => {
   const folder = folderWithModel()
-  expect(strata(folder, 'convert', 'net.txt', '-o', 'small-net.c').status).toBe(0)
+  expect(strata(folder, 'convert', 'net.txt', '-o', 'small-net.c').stderr).toContain('--dims batch=1')
+  expect(strata(folder, 'convert', 'net.txt', '-o', 'small-net.c', '--dims', 'batch=1').status).toBe(0)
   const [source, header] = ['small-net.c', 'small-net.h'].map((f) => readFileSync(join(folder, f), 'utf8'))
   expect(source).toContain('#include "small-net.h"')
   expect(header).toContain('int small_net_run(const float *in0, float *out0);')

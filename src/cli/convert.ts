@@ -77,9 +77,8 @@ function cOptions(
     if (got !== undefined && !found) throw fail(`${flag}: expected ${values.join(', ')}, got ${got}`)
     return found
   }
-  const name = basename(output, '.c')
-    .replace(/\W/g, '_')
-    .replace(/^(?=\d)/, '_')
+  const file = basename(output, '.c')
+  const name = file.replace(/\W/g, '_').replace(/^(?=\d)/, '_')
   const vector = oneOf('--vector', vectors, options.vector)
   const weights = oneOf('--weights', places, options.weights)
   return { name, file, ...(vector && { vector }), ...(weights && { weights }) }

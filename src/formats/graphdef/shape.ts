@@ -97,11 +97,18 @@ const concatValues = (x: NodeCall, values: readonly ValueId[], axis: number): Va
   return noted(x, out, parts.every((p) => p !== null) ? (parts as Dim[][]).flat() : null)
 }
 
+/** How many parts a tensor is cut into: no more than it has entries. */
+function partsOf(n: number, size: Dim | undefined): number {
+  const most = typeof size === 'number' ? size : 65536
+  if (!(n >= 1 && n <= most)) throw new InputError(`${n} parts of ${size ?? 'an open dimension'}`)
+  return n
+}
+
 const unpack: Handler = (x) => {
   const v = input(x, 0)
   const rank = x.s.rank(v)
   const axis = axisOf(x.a.int('axis', 0), rank)
-  const n = x.a.int('num')
+  const n = partsOf(x.a.int('num'), x.s.shape(v)?.[axis])
   const parts = n === 1 ? [v] : x.s.nodes('split', [v], { axis }, n, 'split')
   const known = rank === 1 ? x.scope.follow(v) : null
   return parts.map((p, i) => {
@@ -113,7 +120,7 @@ const unpack: Handler = (x) => {
 const split: Handler = (x) => {
   const v = input(x, 1)
   const [axis] = numbersAt(x, 0, 'axis')
-  const n = x.a.int('num_split')
+  const n = partsOf(x.a.int('num_split'), x.s.shape(v)?.[axisOf(axis!, x.s.rank(v))])
   if (n === 1) return [tensorItem(v)]
   return x.s.nodes('split', [v], { axis: axisOf(axis!, x.s.rank(v)) }, n).map(tensorItem)
 }

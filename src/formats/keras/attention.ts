@@ -7,6 +7,9 @@ const operandOf = (a: Argument | undefined): ValueId | null => (a?.kind === 'val
 const constantOf = (a: Argument | undefined): unknown => (a?.kind === 'constant' ? a.value : undefined)
 const maskOf = (a: Argument | undefined): ValueId | null => (a?.kind === 'value' ? a.mask : null)
 
+/** Most steps that a causal mask is drawn for: it has the square of them. */
+const MAX_CAUSAL = 8192
+
 /** What Keras adds to the score of a masked pair. */
 const MASKED = -1e9
 
@@ -110,6 +113,7 @@ function combinedMask(
   }
   if (constantOf(x.named.get('use_causal_mask')) === true) {
     const steps = fixed(x, shapeOf(x, input(x))[1], 'number of steps')
+    if (steps > MAX_CAUSAL) unsupported(x, `a causal mask over ${steps} steps`)
     const data = Uint8Array.from({ length: steps * steps }, (_, i) =>
       i % steps <= Math.floor(i / steps) ? 1 : 0,
     )

@@ -32,11 +32,13 @@ const batchNormalization: Layer = passing((x) => {
   const part = (name: string, given: boolean, otherwise: number): ValueId =>
     s.weight(given ? x.weight(name, { shape: [n] }) : filled(n, otherwise), `${x.name}/${name}`)
   // Renormalisation acts in training only; fused, virtual batch and momentum settings don't matter here.
+  // The statistics first: their shapes hold the number of channels against the file.
+  const [mean, variance] = [part('moving_mean', true, 0), part('moving_variance', true, 1)]
   const inputs = [
     part('gamma', config.boolean('scale', true), 1),
     part('beta', config.boolean('center', true), 0),
-    part('moving_mean', true, 0),
-    part('moving_variance', true, 1),
+    mean,
+    variance,
   ]
   const epsilon = config.number('epsilon', 1e-3)
   const rank = shape.length
@@ -53,18 +55,17 @@ const layerNormalization: Layer = passing((x) => {
   const raw = config.raw('axis') ?? -1
   const axes = (Array.isArray(raw) ? raw : [raw]).map((a) => (Number(a) < 0 ? Number(a) + rank : Number(a)))
   axes.sort((a, b) => a - b)
-  if (axes.some((a, i) => a !== rank - axes.length + i))
+  if (axes.length === 0 || axes.some((a, i) => a !== rank - axes.length + i))
     unsupported(x, `layer normalisation over axes [${axes}]`)
   if (config.boolean('rms_scaling', false)) unsupported(x, 'rms_scaling')
   const dims = axes.map((a) => fixed(x, shape[a], 'normalised shape'))
-  const count = dims.reduce((a, b) => a * b, 1)
   const gamma = config.boolean('scale', true)
-    ? x.weight('gamma', { shape: dims })
-    : { ...filled(count, 1), shape: dims }
+    ? s.weight(x.weight('gamma', { shape: dims }), `${x.name}/gamma`)
+    : null
   const beta = config.boolean('center', true)
     ? s.weight(x.weight('beta', { shape: dims }), `${x.name}/beta`)
     : null
-  return s.node('layerNorm', [v, s.weight(gamma, `${x.name}/gamma`), beta], {
+  return s.node('layerNorm', [v, gamma, beta], {
     axis: axes[0]!,
     epsilon: config.number('epsilon', 1e-3),
   })

@@ -212,18 +212,12 @@ function step(b: Sketch, x: LayerCall, cell: Cell, input: ValueId, states: reado
 function zeroState(x: LayerCall, v: ValueId, units: number): ValueId {
   const { s } = x
   const batch = shapeOf(x, v)[0]!
-  if (typeof batch === 'number') return s.b.constant(zeros('float32', [batch, units]), `${x.name}/zeros`)
-  const size = s.concat(
-    [s.node('shape', [v], { start: 0, end: 1 }, 'batch'), s.ints([units], 'units')],
-    0,
-    'state',
-  )
-  const filled = s.node(
-    'expand',
-    [s.b.constant(tensorOf('float32', [], [0]), `${x.name}/zero`), size],
-    {},
-    'zeros',
-  )
+  const zero = s.b.constant(tensorOf('float32', [], [0]), `${x.name}/zero`)
+  const size =
+    typeof batch === 'number'
+      ? s.ints([batch, units], 'state')
+      : s.concat([s.node('shape', [v], { start: 0, end: 1 }, 'batch'), s.ints([units], 'units')], 0, 'state')
+  const filled = s.node('expand', [zero, size], {}, 'zeros')
   s.b.refine(filled, tensorType('float32', [batch, units]))
   return filled
 }

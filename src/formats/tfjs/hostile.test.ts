@@ -91,6 +91,13 @@ describe('weights', () => {
       ).toThrow(/expected a file beside the model/)
     }
   })
+  test('one shard listed again and again', () => {
+    expect(() =>
+      readChanged('odds-layers-u8', (j) => {
+        manifestOf(j)[0]!.paths = ['group1-shard1of1.bin', 'group1-shard1of1.bin']
+      }),
+    ).toThrow(/group1-shard1of1.bin is listed twice/)
+  })
   test('weights of other layers', () => {
     expect(() =>
       readChanged('odds-layers-u8', (j) => {

@@ -1,7 +1,7 @@
 // The weights of a TensorFlow.js model: groups of tensors packed one after another into shards, some stored as uint8, uint16
 // or float16 (tfjs-core io_utils.decodeWeights: value = q · scale + min, computed in float64 and rounded once to float32).
 
-import { type DType, store, viewBytes } from '../../core/dtype.ts'
+import { type DType, viewBytes } from '../../core/dtype.ts'
 import { InputError } from '../../core/errors.ts'
 import { sizeOf, type Tensor, tensor, zeros } from '../../core/tensor.ts'
 import type { JsonObject } from '../json.ts'
@@ -88,10 +88,14 @@ export function readWeights(
   shard: (path: string) => Uint8Array,
 ): Map<string, Tensor> {
   const weights = new Map<string, Tensor>()
+  const seen = new Set<string>()
   for (const group of manifest) {
     const specs = group.objects('weights').map(spec)
     const paths = group.list('paths').map((p) => {
       if (typeof p !== 'string') throw new InputError(`${group.where}.paths: expected texts`)
+      // The same shard a thousand times would be a thousand times its memory.
+      if (seen.has(p)) throw new InputError(`${group.where}.paths: ${p} is listed twice`)
+      seen.add(p)
       return p
     })
     const bytes = joined(paths.map(shard))
@@ -142,11 +146,10 @@ function decode(s: Spec, bytes: Uint8Array): Tensor {
   }
   const from = viewBytes(q.dtype as Exclude<DType, 'string'>, bytes, count) as Uint8Array
   const out = zeros(s.dtype, s.shape)
-  const round = s.dtype === 'int32'
-  for (let i = 0; i < count; i++) {
-    const v = from[i]! * q.scale + q.min
-    store(s.dtype, out.data, i, round ? Math.round(v) : v)
-  }
+  // Storing rounds the float64 value once: to float32, or (by Math.round, as tfjs does) to int32.
+  const to = out.data as Float32Array
+  if (s.dtype === 'int32') for (let i = 0; i < count; i++) to[i] = Math.round(from[i]! * q.scale + q.min)
+  else for (let i = 0; i < count; i++) to[i] = from[i]! * q.scale + q.min
   return out
 }
 

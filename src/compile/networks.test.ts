@@ -10,7 +10,7 @@ import { compile } from './compile.ts'
 import { interpret } from './interpret.ts'
 import { planMemory } from './plan.ts'
 import { prepare } from './prepare.ts'
-import { type ConvAlgorithm, defaultSchedule, engines } from './schedule.ts'
+import { type ConvAlgorithm, defaultSchedule, engines, parseSchedules } from './schedule.ts'
 
 const random = rng(11)
 const normal = (shape: readonly number[]): Tensor =>
@@ -133,4 +133,126 @@ test('buffers that are alive together do not overlap, and others share', () => {
       expect(p + 4 * a.length <= q || q + 4 * b.length <= p).toBe(true)
     })
   })
+})
+
+/** A tensor whose elements are 0 but for a share. */
+const sparseNormal = (shape: readonly number[], density: number): Tensor => {
+  const t = normal(shape)
+  const data = (t.data as Float32Array).map((v) => (random.next() < density ? v : 0))
+  return { ...t, data }
+}
+
+test.for(['direct', 'im2col', 'spatialPack'] as const)(
+  'sparse convolutions by %s agree with the reference',
+  (algorithm) => {
+    for (const [size, kernel, pad, stride, layout] of [
+      [9, 1, 0, 1, 'channelsFirst'],
+      [11, 3, 1, 2, 'channelsLast'],
+    ] as const) {
+      const b = new GraphBuilder('sparse')
+      const shape = layout === 'channelsFirst' ? [1, 5, size, size] : [1, size, size, 5]
+      const x = b.input('x', float(shape))
+      const weights = [b.constant(sparseNormal([6, 5, kernel, kernel], 0.3)), b.constant(normal([6]))]
+      const attributes = { pads: [pad, pad, pad, pad], strides: [stride, stride], layout }
+      b.output(b.node('relu', [b.node('conv2d', [x, ...weights], attributes)]))
+      const graph = b.finish()
+      const inputs = [normal(shape)]
+      const engine = engines['wasm-fast']
+      const program = compile(graph, {
+        engine,
+        schedule: (_node, e) => ({ ...defaultSchedule(e, engine), algorithm, sparse: true, rows: 4 }),
+      })
+      for (const k of program.kernels) expect(checkLoops(k)).toEqual([])
+      expect(program.kernels.some((k) => k.name.startsWith(`sparse_${algorithm}`))).toBe(true)
+      const [got] = interpret(
+        program,
+        inputs.map((t) => t.data),
+      )
+      expect(worst(got!, evaluate(graph, inputs)[0] as Tensor)).toBeLessThan(1e-6)
+    }
+  },
+)
+
+/** Plain, depthwise and pointwise 8-bit convolutions; odd channel counts too. */
+function quantisedNetwork(): { graph: Graph; inputs: Tensor[] } {
+  const b = new GraphBuilder('quantised')
+  const shape = [1, 3, 9, 9]
+  let v = b.input('x', { kind: 'tensor', dtype: 'uint8', shape })
+  let channels = 3
+  const scalar = (dtype: 'float32' | 'uint8', value: number): number =>
+    b.constant(tensorOf(dtype, [], [value]))
+  for (const [filters, kernel, groups] of [
+    [8, 3, 1],
+    [8, 3, 8],
+    [13, 1, 1],
+    [6, 3, 1],
+  ] as const) {
+    const size = [filters, channels / groups, kernel, kernel] as const
+    const n = size.reduce((p, q) => p * q, 1)
+    const list = (make: () => number, count: number): number[] => Array.from({ length: count }, make)
+    const w = tensorOf(
+      'int8',
+      size,
+      list(() => random.below(255) - 127, n),
+    )
+    const scales = tensorOf(
+      'float32',
+      [filters],
+      list(() => 0.002 + random.next() * 0.004, filters),
+    )
+    const bias = tensorOf(
+      'int32',
+      [filters],
+      list(() => random.below(2000) - 1000, filters),
+    )
+    const p = kernel >> 1
+    const operands = [v, scalar('float32', 0.02), scalar('uint8', 128), b.constant(w), b.constant(scales)]
+    const zeros = b.constant(
+      tensorOf(
+        'int8',
+        [filters],
+        list(() => 0, filters),
+      ),
+    )
+    const out = [
+      scalar('float32', 0.02 * Math.sqrt(n / filters) * 0.5),
+      scalar('uint8', 128),
+      b.constant(bias),
+    ]
+    v = b.node('qlinearConv2d', [...operands, zeros, ...out], { pads: [p, p, p, p], groups })
+    channels = filters
+  }
+  b.output(v)
+  return {
+    graph: b.finish(),
+    inputs: [
+      tensorOf(
+        'uint8',
+        shape,
+        Array.from({ length: 243 }, () => random.below(256)),
+      ),
+    ],
+  }
+}
+
+test.for(['safe', 'fast'] as const)(
+  '8-bit convolutions on wasm %s equal the integer reference bit for bit',
+  async (engine) => {
+    const { graph, inputs } = quantisedNetwork()
+    const executable = await wasm.load(await wasm.compile(graph, { engine }))
+    const [got] = (await executable.run(inputs)) as Tensor[]
+    const [want] = evaluate(graph, inputs) as Tensor[]
+    expect(new Set(want!.data as Uint8Array).size).toBeGreaterThan(20)
+    expect(got!.data).toEqual(want!.data)
+  },
+)
+
+test('a schedule with a choice that does not exist is refused', () => {
+  for (const [text, message] of [
+    ['{', 'expected JSON'],
+    ['{"conv": {"tile": 4}}', 'no such choice as tile'],
+    ['{"conv": {"rows": 0}}', 'rows, expected 1 to 64, got 0'],
+    ['{"*": {"algorithm": "fft"}}', 'algorithm, expected direct'],
+  ] as const)
+    expect(() => parseSchedules(text)).toThrow(message)
 })

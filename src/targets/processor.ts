@@ -144,7 +144,7 @@ export const revectorizeFlag = '--experimental-wasm-revectorize'
 let revectorize: boolean | undefined
 
 /** Whether this V8 knows the flag. Unknown flags are accepted without a word at run time, so its own list is asked. */
-function hasRevectorize(): boolean {
+export function hasRevectorize(): boolean {
   revectorize ??= spawnSync(process.execPath, ['--v8-options'], {
     encoding: 'utf8',
     timeout: 10_000,

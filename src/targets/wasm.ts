@@ -29,8 +29,9 @@ import { InputError, UnsupportedError } from '../core/errors.ts'
 import { checkInputs } from '../ir/inputs.ts'
 import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isTensor } from '../ir/types.ts'
-import { revectorizeFlag } from './processor.ts'
+import { hasRevectorize, revectorizeFlag } from './processor.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
+import { selfTest } from './wasm-selftest.ts'
 import type { WorkerStart } from './wasm-worker.ts'
 
 const optionsOf = (o: TargetOptions): { engine: 'safe' | 'fast'; threads: number } => {
@@ -53,6 +54,16 @@ function compileModule(bytes: Uint8Array<ArrayBuffer>, fast: boolean): WebAssemb
     for (const f of flags)
       setFlagsFromString(f.startsWith('--no-') ? f.replace('--no-', '--') : f.replace('--', '--no-'))
   }
+}
+
+let tested: string | undefined | null = null
+/** Throws unless the fast engine is there and right. Tested once a process. */
+function requireFast(): void {
+  if (!hasRevectorize())
+    throw new InputError('wasm: engine fast needs a V8 that can pair vectors (Node 24). Use engine safe.')
+  if (tested === null) tested = selfTest(compileModule)
+  if (tested !== undefined)
+    throw new InputError(`wasm: engine fast fails its self-test here (${tested}). Use engine safe.`)
 }
 
 export const wasm: Target = {
@@ -112,6 +123,7 @@ function imageBytes(graph: Graph, options: TargetOptions): Uint8Array {
 
 async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Promise<Executable> {
   const { engine } = optionsOf(options)
+  if (engine === 'fast') requireFast()
   const image = decodeImage(bytes)
   const { header } = image
   const memory = imageMemory(image)

@@ -181,6 +181,7 @@ const rows: Readonly<
   tfliteResizeBilinear: decomposed,
   tfliteQuantize: decomposed,
   tfliteDequantize: decomposed,
+  tfliteLstm: decomposed,
   qlinearAdd: decomposed,
   qlinearMul: decomposed,
   qlinearSigmoid: decomposed,

@@ -6,6 +6,7 @@ import { htmlReport } from './html.ts'
 import { checkDocument, jsonText } from './json.ts'
 import { junitReport } from './junit.ts'
 import { code, markdownReport } from './markdown.ts'
+import { checkSummary } from './summary.ts'
 
 const fail = fixture(30, true)
 const hostile = '</script><img src=x onerror=alert(1)>|`"&'
@@ -80,4 +81,18 @@ test('the document of check has the promised keys, and NaN as text', () => {
     a: 'NaN',
     b: ['-Infinity', '5'],
   })
+})
+
+const plain = (text: string): string => text
+const styles = { bold: plain, dim: plain, red: plain, green: plain, yellow: plain }
+
+test('the summary says the verdict, a line a target, where the error is born, and what was not run', () => {
+  const lines = checkSummary(fail, styles).split('\n')
+  expect(lines.find((l) => l.startsWith('FAIL'))).toBe(`FAIL  ${fail.says}`)
+  expect(lines.find((l) => l.startsWith('wasm'))).toMatch(
+    /^wasm +within rounding +200 of 200 +90 % +2\.4e-7 +0\.0923 +9\.1 ms$/,
+  )
+  const { node, op } = fail.targets[3]!.first!
+  expect(lines).toContain(`tfjs:wasm: the error is born at ${node} (${op})`)
+  expect(lines).toContain('not run: litert')
 })

@@ -94,7 +94,9 @@ function reduction(doc: string, fold: Fold, bigFold: BigFold | null): Op {
       const keep = booleanOf(x.attributes, 'keepDims')
       if (axes === undefined) {
         const n = lengthOf(x, 1)
-        const rank = keep ? t.shape?.length : t.shape && n !== null ? t.shape.length - n : undefined
+        const rank = keep ? t.shape?.length : n !== null && t.shape ? t.shape.length - n : undefined
+        if (rank !== undefined && rank < 0)
+          throw new InputError(`expected at most ${t.shape?.length} axes, got ${n}`)
         return [tensorType(t.dtype, rank === undefined ? null : new Array<null>(rank).fill(null))]
       }
       return [tensorType(t.dtype, reducedShape(t.shape, axes, keep))]

@@ -42,6 +42,8 @@ export class Operation {
   readonly custom: Uint8Array | undefined
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
+  /** Tensors that only carry the scales of what is computed inside. */
+  readonly intermediates: readonly number[]
   readonly context: Surroundings
   readonly b: GraphBuilder
 
@@ -53,6 +55,7 @@ export class Operation {
     custom: Uint8Array | undefined,
     inputs: readonly number[],
     outputs: readonly number[],
+    intermediates: readonly number[],
   ) {
     this.context = context
     this.b = context.b
@@ -62,6 +65,7 @@ export class Operation {
     this.custom = custom
     this.inputs = inputs
     this.outputs = outputs
+    this.intermediates = intermediates
   }
 
   get at(): string {
@@ -81,6 +85,11 @@ export class Operation {
   output(i = 0): TensorInfo {
     const t = this.context.tensors[this.outputs[i] ?? -1]
     return t ?? this.fail(`output ${i} is missing`)
+  }
+
+  intermediate(i: number): TensorInfo {
+    const t = this.context.tensors[this.intermediates[i] ?? -1]
+    return t ?? this.fail(`intermediate tensor ${i} is missing`)
   }
 
   has(i: number): boolean {

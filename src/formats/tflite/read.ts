@@ -164,6 +164,7 @@ class Reader {
         this.customOptions(o),
         this.indices(o.inputs, tensors, at, true),
         this.indices(o.outputs, tensors, at, true),
+        this.indices(o.intermediates, tensors, at, true),
       )
       this.convert(context, operation, code)
     })

@@ -5,6 +5,7 @@ import { tfliteBinary } from './tflite-binary.ts'
 import { tfliteConvert } from './tflite-convert.ts'
 import { tfliteHybrid } from './tflite-hybrid.ts'
 import { tfliteLinear } from './tflite-linear.ts'
+import { tfliteLstm } from './tflite-lstm.ts'
 import { tfliteUnary } from './tflite-unary.ts'
 import { tfliteWindow } from './tflite-window.ts'
 
@@ -15,4 +16,5 @@ export const tflite = {
   ...tfliteUnary,
   ...tfliteWindow,
   ...tfliteConvert,
+  ...tfliteLstm,
 }

@@ -17,6 +17,7 @@ import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
 import { Emitter, open } from './fixed-point.ts'
 import { tfliteHybridDecompositions } from './tflite-hybrid.ts'
+import { tfliteLstm } from './tflite-lstm.ts'
 import { tfliteL2Normalization, tfliteSoftmax } from './tflite-normalize.ts'
 
 type Rule = (e: Emitter, inputs: readonly ValueId[], a: Attributes, bias: ValueId | null) => ValueId
@@ -410,6 +411,7 @@ const dequantize: Rule = (e, [x], a) => {
 
 export const tfliteDecompositions: Decompositions = {
   tfliteConv2d: rule(conv),
+  tfliteLstm,
   tfliteTransposeConv2d: rule(convTranspose),
   tfliteFullyConnected: rule(fullyConnected),
   tfliteBatchMatMul: rule(batchMatMul),

@@ -34,9 +34,9 @@ class Const:
 class Q:
     """Integers with a scale (or one a channel) and a zero point. An input, or as `out` what an output is."""
 
-    def __init__(self, dtype, shape, scale, zero, axis=0, constant=False, low=None, high=None):
+    def __init__(self, dtype, shape, scale, zero, axis=0, constant=False, low=None, high=None, state=False):
         self.dtype, self.scale, self.zero, self.axis = np.dtype(dtype), np.atleast_1d(scale), zero, axis
-        self.constant = constant
+        self.constant, self.state = constant or state, state
         info = np.iinfo(dtype)
         low, high = (info.min if low is None else low), (info.max if high is None else high)
         self.value = None if shape is None else rng.integers(low, high, shape, endpoint=True).astype(dtype)
@@ -46,7 +46,7 @@ def out(dtype, scale, zero):
     return Q(dtype, None, scale, zero)
 
 
-def build(op, inputs, options, outputs, version, shapes, custom=None):
+def build(op, inputs, options, outputs, version, shapes, custom=None, inner=()):
     m = S.ModelT()
     m.version = 3
     code = S.OperatorCodeT()
@@ -83,7 +83,8 @@ def build(op, inputs, options, outputs, version, shapes, custom=None):
         if x is None:
             ids.append(-1)
         elif isinstance(x, Q):
-            ids.append(add(f"q{k}", x.dtype, x.value.shape, x.value if x.constant else None, x))
+            ids.append(add(f"q{k}", x.dtype, x.value.shape, x.value if x.constant and not x.state else None, x))
+            g.tensors[-1].isVariable = x.state
             if not x.constant:
                 graph_inputs.append(ids[-1])
         elif isinstance(x, Const):
@@ -99,6 +100,8 @@ def build(op, inputs, options, outputs, version, shapes, custom=None):
     o.opcodeIndex = 0
     o.inputs = np.array(ids, np.int32)
     o.outputs = np.array(outs, np.int32)
+    if inner:
+        o.intermediates = np.array([add(f"i{k}", d.dtype, [], None, d) for k, d in enumerate(inner)], np.int32)
     if options is not None:
         o.builtinOptions = options
         o.builtinOptionsType = getattr(S.BuiltinOptions, type(options).__name__[:-1])
@@ -123,7 +126,7 @@ def run(model, inputs, resolver):
 REFERENCE, OPTIMISED = OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
-def case(name, op, inputs, options=None, outputs=(np.float32,), version=1, kernels=(REFERENCE, OPTIMISED), **fields):
+def case(name, op, inputs, options=None, outputs=(np.float32,), version=1, kernels=(REFERENCE, OPTIMISED), inner=(), **fields):
     if options is not None:
         options = options()
         for k, v in fields.items():
@@ -136,14 +139,14 @@ def case(name, op, inputs, options=None, outputs=(np.float32,), version=1, kerne
     ]
     for resolver in kernels:
         try:
-            made = run(build(op, inputs, options, outputs, version, None), fed, resolver)
+            made = run(build(op, inputs, options, outputs, version, None, inner=inner), fed, resolver)
             break
         except Exception as e:
             error = e
     else:
         print("skipped", name, str(error)[:100].replace("\n", " "))
         return
-    model = build(op, inputs, options, outputs, version, [y.shape for y in made])
+    model = build(op, inputs, options, outputs, version, [y.shape for y in made], inner=inner)
     arrays[f"{name}.model"] = np.frombuffer(model, np.uint8)
     for k, x in enumerate(fed):
         arrays[f"{name}.in{k}"] = x
@@ -334,6 +337,22 @@ for log in (-12, -11):
 case("logistic_int16_power_of_two", B.LOGISTIC, [Q(np.int16, (4, 60), 2.0**-12, 0)], outputs=(out(np.int16, 2.0**-15, 0),), version=3)
 case("elu_int8", B.ELU, [Q(np.int8, (4, 60), 0.04, 5)], outputs=(out(np.int8, 0.03, -40),))
 case("sqrt_int8", B.SQRT, [Q(np.int8, (4, 60), 0.04, -128)], outputs=(out(np.int8, 0.02, -128),), version=2)
+
+
+def lstm(name, shape, hidden, **fields):
+    """A layer of 8 bits with 16-bit gates; `shape` is [batch, time, depth], or [time, batch, depth]."""
+    batch = shape[1] if fields.get("timeMajor") else shape[0]
+    w = lambda columns, scale: Q(np.int8, (hidden, columns), scale, 0, constant=True, low=-127)
+    b = lambda: Q(np.int32, (hidden,), 0.0003, 0, constant=True, low=-3000, high=3000)
+    state, cell = Q(np.int8, (batch, hidden), 0.0078125, -4, state=True), Q(np.int16, (batch, hidden), 2.0**-11, 0, state=True)
+    weights = [w(shape[2], s) for s in (0.011, 0.012, 0.013, 0.01)] + [w(hidden, s) for s in (0.008, 0.0085, 0.009, 0.007)]
+    inputs = [Q(np.int8, shape, 0.03, -7), *weights, None, None, None, b(), b(), b(), b(), None, None, state, cell, None, None, None, None]
+    inner = [out(np.int16, 2.0**-12, 0)] * 4 + [out(np.int8, 0.0078125, -4)]
+    case(name, B.UNIDIRECTIONAL_SEQUENCE_LSTM, inputs, S.UnidirectionalSequenceLSTMOptionsT, outputs=(out(np.int8, 0.0078125, -4),), inner=inner, fusedActivationFunction=4, **fields)
+
+
+lstm("lstm_int8", (2, 7, 5), 6)
+lstm("lstm_int8_time_first", (9, 1, 3), 4, timeMajor=True, cellClip=1.5)
 
 np.savez_compressed("operators.npz", **arrays)
 print(len([k for k in arrays if k.endswith(".model")]), "files")

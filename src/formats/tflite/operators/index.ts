@@ -8,6 +8,7 @@ import { elementwiseRows } from './elementwise.ts'
 import { integerRows, isQuantised, neutral } from './integer.ts'
 import { movementRows } from './movement.ts'
 import { productRows } from './products.ts'
+import { integerRecurrentRows, recurrentRows } from './recurrent.ts'
 import { reduceRows } from './reduce.ts'
 import { scatterRows } from './scatter.ts'
 
@@ -19,6 +20,7 @@ export const plainRows: Readonly<Record<string, Row>> = {
   ...scatterRows,
   ...suppressionRows,
   ...controlRows,
+  ...recurrentRows,
 }
 
 const own = (rows: Readonly<Record<string, Row>>, name: string): Row | undefined =>
@@ -32,7 +34,10 @@ export function rowFor(x: Operation, custom: boolean): Row {
     throw new NotSupported(x.op)
   }
   if (isQuantised(x)) {
-    const row = own(integerRows, x.op) ?? (neutral.has(x.op) ? own(plainRows, x.op) : undefined)
+    const row =
+      own(integerRows, x.op) ??
+      own(integerRecurrentRows, x.op) ??
+      (neutral.has(x.op) ? own(plainRows, x.op) : undefined)
     if (row) return row
     const t = [...x.inputs, ...x.outputs].map((i) => x.context.tensors[i]).find((t) => t?.quantization)
     throw new NotSupported(

@@ -16,11 +16,11 @@ export type Instance = {
 const pageBytes = 65536
 
 /** Memory for an image, constants in place. */
-export function imageMemory(image: Image): WebAssembly.Memory {
+export function imageMemory(image: Image, shared = image.header.shared): WebAssembly.Memory {
   const { header } = image
   const memory = new WebAssembly.Memory({
     initial: header.pages,
-    ...(header.shared && { maximum: header.pages, shared: true }),
+    ...(header.shared && { maximum: header.pages, shared }),
   })
   new Uint8Array(memory.buffer).set(image.constants, header.base)
   return memory

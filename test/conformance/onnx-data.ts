@@ -3,12 +3,17 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BinaryReader } from '@bufbuild/protobuf/wire'
+import type { TestContext } from 'vitest'
 import { at, type Tensor } from '../../src/core/tensor.ts'
 import { readTensorFile } from '../../src/formats/onnx/tensors.ts'
 import { type Datum, type Graph, isTensor, type Type } from '../../src/ir/types.ts'
 
 export const conformanceFolder = '/usr/share/libonnx-testdata/data'
 export const conformancePresent = existsSync(conformanceFolder)
+/** Skips a test, with the reason, where the data isn't there. */
+export function needsConformance(context: TestContext): void {
+  if (!conformancePresent) context.skip('the Debian package libonnx-testdata is absent')
+}
 export const conformanceSuites = ['node', 'simple', 'pytorch-converted', 'pytorch-operator'] as const
 export type ConformanceSuite = (typeof conformanceSuites)[number]
 

@@ -72,11 +72,12 @@ function answers(graph: Graph, inputs: readonly Tensor[]): Datum[] {
   )
 }
 
-describe.skipIf(!assets)('the ONNX files of models/formats (STRATA_ASSETS)', () => {
+describe('the ONNX files of models/formats (STRATA_ASSETS)', () => {
   const index = assets ? (JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as Entry[]) : []
   const files = index.filter((e) => e.file.endsWith('.onnx'))
 
-  test('there are as many as the index says', () => {
+  test('there are as many as the index says', (context) => {
+    if (!assets) context.skip('STRATA_ASSETS is unset')
     expect(files.length).toBeGreaterThanOrEqual(90)
   })
 

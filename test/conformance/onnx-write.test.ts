@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type * as Ort from 'onnxruntime-node'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, type TestContext, test } from 'vitest'
 import { bytesOfTensor, sizeOf, type Tensor, tensor } from '../../src/core/tensor.ts'
 import { readNpz } from '../../src/data/npz.ts'
 import { readOnnx } from '../../src/formats/onnx/read.ts'
@@ -11,10 +11,13 @@ import { writeOnnx } from '../../src/formats/onnx/write.ts'
 import type { Graph } from '../../src/ir/types.ts'
 import { fromOrt, toOrt } from '../../src/targets/ort.ts'
 import { loadPackage } from '../../src/targets/package.ts'
-import { conformanceCases, conformancePresent, dataSets, modelOf } from './onnx-data.ts'
+import { conformanceCases, dataSets, modelOf, needsConformance } from './onnx-data.ts'
 
 const found = await loadPackage<typeof Ort>('onnxruntime-node')
 const ort = found.module
+const needsRuntime = (context: TestContext): void => {
+  if (!found.module) context.skip(`onnxruntime-node: ${found.reason}`)
+}
 const assets = process.env.STRATA_ASSETS
 
 async function run(
@@ -80,8 +83,10 @@ const fileExceptions: Readonly<Record<string, string>> = {
   'all transformer/torch113-ts13.onnx': 'another fusion applies to constants that are initializers',
 }
 
-describe.skipIf(!ort)('written ONNX gives the same bits in onnxruntime', () => {
-  test.skipIf(!conformancePresent)("every node case of ONNX's conformance data that it runs", async () => {
+describe('written ONNX gives the same bits in onnxruntime', () => {
+  test("every node case of ONNX's conformance data that it runs", async (context) => {
+    needsConformance(context)
+    needsRuntime(context)
     const outcomes: Record<string, string[]> = { same: [], different: [], unrunnable: [] }
     for (const name of conformanceCases('node')) {
       const inputs = (g: Graph): readonly Tensor[] => dataSets('node', name, g)[0]!.inputs as Tensor[]
@@ -99,9 +104,10 @@ describe.skipIf(!ort)('written ONNX gives the same bits in onnxruntime', () => {
         e.file.endsWith('.onnx'),
       )
     : []
-  test.skipIf(!assets).each(['disabled', 'all'] as const)(
-    'every file of models/formats (STRATA_ASSETS), optimisation %s',
-    async (level) => {
+  for (const level of ['disabled', 'all'] as const) {
+    test(`every file of models/formats (STRATA_ASSETS), optimisation ${level}`, async (context) => {
+      if (!assets) context.skip('STRATA_ASSETS is unset')
+      needsRuntime(context)
       const different: string[] = []
       for (const e of files) {
         const name = `${e.network}/${e.file}`
@@ -119,6 +125,6 @@ describe.skipIf(!ort)('written ONNX gives the same bits in onnxruntime', () => {
         if (outcome === 'different') different.push(`${level} ${name}`)
       }
       expect(different).toEqual(Object.keys(fileExceptions).filter((k) => k.startsWith(`${level} `)))
-    },
-  )
+    })
+  }
 })

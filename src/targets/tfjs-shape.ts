@@ -51,6 +51,15 @@ const expand: Kernel = (x) => {
   return x.tf.broadcastTo(t, out)
 }
 
+/**
+ * The order along axes turned about. The wasm backend of TensorFlow.js 4.22 reverses bools as if each took four bytes: it reads
+ * and writes past their end, and later kernels fail. As integers they are safe.
+ */
+function reversed(x: KernelCall, t: T, axes: number[]): T {
+  const { tf } = x
+  return t.dtype === 'bool' ? tf.cast(tf.reverse(tf.cast(t, 'int32'), axes), 'bool') : tf.reverse(t, axes)
+}
+
 const slice: Kernel = (x) => {
   const { tf } = x
   const t = x.in(0)
@@ -75,7 +84,7 @@ const slice: Kernel = (x) => {
     if (by > 1) strided.push({ axis, step: by })
   })
   let out: T = tf.slice(t, begin, size)
-  if (backward.length) out = tf.reverse(out, backward)
+  if (backward.length) out = reversed(x, out, backward)
   for (const { axis, step } of strided) {
     const every = Array.from({ length: Math.ceil(out.shape[axis]! / step) }, (_, i) => i * step)
     out = tf.gather(out, ints32(x, every), axis)
@@ -332,7 +341,8 @@ export const shapeRows = {
   tile: (x) => x.tf.tile(x.in(0), x.ints(1)),
   reverse: (x) => {
     const t = x.in(0)
-    return x.tf.reverse(
+    return reversed(
+      x,
       t,
       nums(x, 'axes').map((a) => axisOf(a, t.rank)),
     )

@@ -125,6 +125,24 @@ test('a graph in channels-first order gives its values in that order, inner ones
   await run.dispose()
 })
 
+test('bools are turned about on the wasm backend, whose own kernel writes past their end', async (c) => {
+  const presence = await tfjs.presence({ backend: 'wasm' })
+  if (!presence.present) c.skip(presence.reason)
+  const b = new GraphBuilder('turned')
+  const x = b.input('x', tensorType('bool', [3, 5]))
+  b.output(b.node('reverse', [x], { axes: [0, 1] }))
+  const graph = b.finish()
+  const input = tensorOf(
+    'bool',
+    [3, 5],
+    Array.from({ length: 15 }, (_, i) => i % 4 === 0),
+  )
+  const run = await tfjs.load(await tfjs.compile(graph, { backend: 'wasm' }))
+  const [got] = (await run.run([input])) as [Tensor]
+  expect([...(got.data as Uint8Array)]).toEqual([...(input.data as Uint8Array)].reverse())
+  await run.dispose()
+})
+
 test('what it lacks is said all at once, before anything runs', async () => {
   const b = new GraphBuilder('lacking')
   const x = b.input('x', tensorType('float32', [2, 2]))

@@ -78,6 +78,7 @@ const expandDims: Handler = one((x) => {
 /** Joins tensors along an axis; scalars packed to a vector are followed. */
 const pack: Handler = one((x) => {
   const values = x.items.map((_, i) => input(x, i))
+  if (values.length === 0) throw new InputError('nothing to pack')
   const rank = x.s.rank(values[0]!) + 1
   const axis = axisOf(x.a.int('axis', 0), rank)
   const parts = values.map((v) => x.s.unsqueeze(v, [axis], 'element'))
@@ -87,6 +88,7 @@ const pack: Handler = one((x) => {
 })
 
 const concatValues = (x: NodeCall, values: readonly ValueId[], axis: number): ValueId => {
+  if (values.length === 0) throw new InputError('nothing to join')
   const rank = x.s.rank(values[0]!)
   const out = values.length === 1 ? values[0]! : x.s.concat(values, axisOf(axis, rank))
   if (rank !== 1) return out

@@ -2,8 +2,9 @@
 
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { isFloat } from '../core/dtype.ts'
 import { rng } from '../core/rng.ts'
-import { type Tensor, tensorOf } from '../core/tensor.ts'
+import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
 import { readNpz } from '../data/npz.ts'
 import { readTflite } from '../formats/tflite/read.ts'
 import { evaluate } from '../ir/evaluate.ts'
@@ -54,3 +55,24 @@ test.each(['mulHigh', 'roundShift'])('%s on vectors is exact to the ends of the 
   const graph = b.finish()
   expect(await compiled(graph, inputs)).toEqual(evaluate(graph, inputs))
 })
+
+test('files of one operator give LiteRT’s answers', async () => {
+  const arrays = readNpz(asset('operators.npz'), 'operators')
+  const wrong: string[] = []
+  for (const key of arrays.keys()) {
+    const name = key.slice(0, -'.model'.length)
+    // The number of places that WHERE finds depends on the content.
+    if (!key.endsWith('.model') || name === 'where') continue
+    const graph = readTflite(arrays.get(key)!.data as Uint8Array, { where: name })
+    const inputs = graph.inputs.map((_, i) => arrays.get(`${name}.in${i}`)!)
+    const outputs = (await compiled(graph, inputs)) as readonly Tensor[]
+    outputs.forEach((t, k) => {
+      const want = arrays.get(`${name}.out${k}`)!
+      const [a, b] = [Array.from(numbers(t)), Array.from(numbers(want))]
+      const limit = isFloat(t.dtype) ? 4e-6 : 0
+      const at = b.findIndex((v, i) => !(Math.abs(a[i]! - v) <= limit * Math.max(1, Math.abs(v))))
+      if (at >= 0) wrong.push(`${name}: output ${k}[${at}] is ${a[at]}, not ${b[at]}`)
+    })
+  }
+  expect(wrong).toEqual([])
+}, 60_000)

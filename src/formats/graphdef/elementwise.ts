@@ -140,7 +140,9 @@ export const elementwiseHandlers: Readonly<Record<string, Handler>> = {
   BitwiseOr: binary('bitOr'),
   BitwiseXor: binary('bitXor'),
   Invert: unary('bitNot'),
-  AddN: (x) => [tensorItem(x.items.map((_, i) => input(x, i)).reduce((a, b) => x.s.node('add', [a, b])))],
+  AddN: (x) => [
+    tensorItem(x.items.slice(1).reduce((a, _, i) => x.s.node('add', [a, input(x, i + 1)]), input(x, 0))),
+  ],
   BiasAdd: (x) => [tensorItem(addBias(x, input(x, 0), input(x, 1), ''))],
   BiasAddV1: (x) => [tensorItem(addBias(x, input(x, 0), input(x, 1), ''))],
   Select: select,

@@ -7,6 +7,7 @@ import { numbers, sizeOf, type Tensor, tensorOf } from '../../core/tensor.ts'
 import {
   type AttributeSpec,
   broadcastShapes,
+  type Cost,
   type Example,
   type Infer,
   inputType,
@@ -16,7 +17,7 @@ import {
   product,
   stringOf,
 } from '../op.ts'
-import { type Attributes, type Dim, isStatic, type Shape, tensorType } from '../types.ts'
+import { type Attributes, type Dim, isStatic, type Shape, type Type, tensorType } from '../types.ts'
 import { broadcastStrides } from './elementwise.ts'
 
 /** Where the channels of activations stand: [N, C, …] or [N, …, C]. Filters are [O, I/groups, …] in both. */
@@ -306,6 +307,24 @@ function convExamples(rank: number): Example[] {
   ]
 }
 
+/** One multiply-accumulate for each output element and each weight of its filter. */
+export function convCost(x: Infer, outputs: readonly Type[], filterInput = 1): Cost {
+  const out = outputs[0]!
+  const filter = inputType(x, filterInput).shape
+  const n = out.kind === 'tensor' && out.shape ? product(out.shape) : null
+  const k = filter ? product(filter.slice(1)) : null
+  return { macs: (n ?? 0) * (k ?? 0) }
+}
+
+/** One for each output element and each element of the dimension that is summed over. */
+export function matMulCost(x: Infer, outputs: readonly Type[]): Cost {
+  const a = inputType(x, 0).shape
+  const out = outputs[0]!
+  const n = out.kind === 'tensor' && out.shape ? product(out.shape) : null
+  const k = a?.at(-1)
+  return { macs: (n ?? 0) * (typeof k === 'number' ? k : 0) }
+}
+
 const conv = (rank: number): Op => ({
   doc: `Convolution over ${rank} spatial dimension${rank > 1 ? 's' : ''}: inputs x, filter [O, I/groups, …], bias [O]?`,
   inputs: [2, 3],
@@ -328,13 +347,7 @@ const conv = (rank: number): Op => ({
     )
     return [placeSums(sums, type.dtype, type.shape, layout, bias ?? undefined)]
   },
-  cost(x, outputs) {
-    const out = outputs[0]!
-    const filter = inputType(x, 1).shape
-    const n = out.kind === 'tensor' && out.shape ? product(out.shape) : null
-    const k = filter ? product(filter.slice(1)) : null
-    return { macs: (n ?? 0) * (k ?? 0) }
-  },
+  cost: (x, outputs) => convCost(x, outputs),
 })
 
 export const linear = {
@@ -366,13 +379,7 @@ export const linear = {
         }),
       ]
     },
-    cost(x, outputs) {
-      const a = inputType(x, 0).shape
-      const out = outputs[0]!
-      const n = out.kind === 'tensor' && out.shape ? product(out.shape) : null
-      const k = a?.at(-1)
-      return { macs: (n ?? 0) * (typeof k === 'number' ? k : 0) }
-    },
+    cost: matMulCost,
   },
   conv1d: conv(1),
   conv2d: conv(2),

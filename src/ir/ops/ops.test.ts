@@ -81,6 +81,29 @@ describe('the operator table', () => {
   )
 })
 
+describe('cost', () => {
+  const macs = (op: string, types: readonly Type[], attributes: Attributes = {}): number | undefined => {
+    const g = single(op, types, attributes)
+    const node = g.nodes[0]!
+    const x = { inputs: types, constants: types.map(() => null), attributes: node.attributes, outputs: 1 }
+    return (ops as Record<string, Op>)[op]!.cost?.(
+      x,
+      node.outputs.map((v) => g.values[v]!.type),
+    ).macs
+  }
+  test.each<[string, Type[], Attributes, number]>([
+    ['matMul', [float(2, 3, 4), float(4, 5)], {}, 2 * 3 * 5 * 4],
+    ['conv2d', [float(1, 4, 5, 5), float(8, 2, 3, 3)], { groups: 2 }, 8 * 3 * 3 * (2 * 3 * 3)],
+    ['convTranspose2d', [float(1, 4, 5, 5), float(4, 8, 2, 2)], {}, 4 * 5 * 5 * (8 * 2 * 2)],
+    ['gemm', [float(4, 3), float(5, 4)], { transposeA: true, transposeB: true }, 3 * 5 * 4],
+    ['einsum', [float(2, 3), float(3, 4)], { equation: 'ij,jk->ik' }, 2 * 3 * 4],
+    ['lstm', [float(7, 1, 2), float(1, 12, 2), float(1, 12, 3)], {}, 7 * (12 * 2 + 12 * 3)],
+    ['conv2d', [float('N', 4, 5, 5), float(8, 4, 3, 3)], {}, 0],
+  ])('%s', (op, types, attributes, expected) => {
+    expect(macs(op, types, attributes)).toBe(expected)
+  })
+})
+
 describe('shapes', () => {
   test('a reshape keeps the one symbol that is left over', () => {
     expect(shapeOf('reshape', [float('N', 3, 4), i64(-1, 12)])).toEqual(['N', 12])

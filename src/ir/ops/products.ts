@@ -14,7 +14,7 @@ import {
   product,
   stringOf,
 } from '../op.ts'
-import { type Dim, type Shape, tensorType } from '../types.ts'
+import { type Dim, isStatic, type Shape, tensorType } from '../types.ts'
 import { optionalTensor, outputType, strided, tensorAt, transposed } from './elements.ts'
 import { broadcastStrides } from './elementwise.ts'
 import {
@@ -355,6 +355,16 @@ export const products = {
         store(dtype, out.data, o, isBig(dtype) ? BigInt(Math.trunc(sum)) : sum)
       }
       return [out]
+    },
+    cost(x) {
+      const types = x.inputs.map((_, i) => inputType(x, i))
+      if (types.some((t) => !isStatic(t.shape))) return { macs: 0 }
+      const shapes = types.map((t) => t.shape!)
+      const { terms } = einsumTerms(
+        stringOf(x.attributes, 'equation'),
+        shapes.map((s) => s.length),
+      )
+      return { macs: product([...labelSizes(terms, shapes).values()]) ?? 0 }
     },
     examples: () => [
       {

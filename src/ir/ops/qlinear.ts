@@ -204,6 +204,7 @@ export const qlinear = {
     },
   },
   qgemm: {
+    cost: (x, outputs) => products.gemm.cost({ ...x, attributes: { ...x.attributes, beta: 1 } }, outputs),
     doc: 'alpha · A · B + C of quantised matrices, C int32 in the scale of the product: inputs A, scale, zero point, B, scale(s), zero point(s), C?, scale and zero point of the result? (float where absent)',
     inputs: [6, 9],
     attributes: {

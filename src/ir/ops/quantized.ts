@@ -9,10 +9,12 @@ import { roundEven } from '../scalar.ts'
 import { tensorType } from '../types.ts'
 import { aroundAxis, optionalTensor, outputType, tensorAt } from './elements.ts'
 import {
+  convCost,
   convShape,
   convSums,
   counting,
   layoutAttribute,
+  matMulCost,
   matMulShape,
   matMulSums,
   placeSums,
@@ -151,6 +153,7 @@ const integerConv = (rank: number): Op => ({
     )
     return [placeSums(sums, 'int32', shape, layout)]
   },
+  cost: (x, outputs) => convCost(x, outputs),
 })
 
 const qlinearConv = (rank: number): Op => ({
@@ -205,6 +208,7 @@ const qlinearConv = (rank: number): Op => ({
     }
     return [placeSums(sums, dtype, shape, layout)]
   },
+  cost: (x, outputs) => convCost(x, outputs, 3),
 })
 
 export const quantized = {
@@ -286,6 +290,7 @@ export const quantized = {
     examples: () => [{ inputs: [tensorOf('float32', [3], [0, 2, -3])] }],
   },
   matMulInteger: {
+    cost: matMulCost,
     doc: 'Exact integer matrix product: inputs A, B, zero point of A? (one, or one a row), of B? (one, or one a column); gives int32',
     inputs: [2, 4],
     examples: () => [
@@ -314,6 +319,7 @@ export const quantized = {
   convInteger2d: integerConv(2),
   convInteger3d: integerConv(3),
   qlinearMatMul: {
+    cost: matMulCost,
     doc: 'Quantised matrix product: inputs A, its scale and zero point, B, its scale(s) and zero point(s), scale and zero point of the result',
     inputs: [8, 8],
     examples: () => [

@@ -6,10 +6,12 @@ import { integers, numbers, type Tensor, tensorOf, zeros } from '../../core/tens
 import {
   type AttributeSpec,
   booleanOf,
+  type Cost,
   type Evaluate,
   type Infer,
   inputType,
   type Op,
+  product,
   stringOf,
 } from '../op.ts'
 import { type Attributes, type Datum, type Dim, tensorType } from '../types.ts'
@@ -102,6 +104,17 @@ function inferRecurrent(x: Infer, states: number) {
   const y = first ? [batch, time, directions, hidden] : [time, directions, batch, hidden]
   const state = first ? [batch, directions, hidden] : [directions, batch, hidden]
   return [tensorType(t.dtype, y), ...Array.from({ length: states }, () => tensorType(t.dtype, state))]
+}
+
+/** Products with the weights of input and state, at every step of every batch entry. */
+function recurrentCost(x: Infer): Cost {
+  const [steps, weights, states] = [
+    inputType(x, 0).shape?.slice(0, 2),
+    inputType(x, 1).shape,
+    inputType(x, 2).shape,
+  ]
+  const [n, w, r] = [steps && product(steps), weights && product(weights), states && product(states)]
+  return { macs: (n ?? 0) * ((w ?? 0) + (r ?? 0)) }
 }
 
 /** One direction of one layer: everything as float64 rows. */
@@ -228,6 +241,7 @@ const doc = (what: string): string =>
 
 export const recurrent = {
   rnn: {
+    cost: recurrentCost,
     doc: `${doc('Plain recurrent layer h = f(W x + R h + b)')}; gives y and the last h`,
     inputs: [3, 6],
     outputs: [1, 2],
@@ -242,6 +256,7 @@ export const recurrent = {
     examples: () => [simpleExample(1)],
   },
   gru: {
+    cost: recurrentCost,
     doc: `${doc('Gated recurrent unit, gates in the order z, r, h')}; gives y and the last h`,
     inputs: [3, 6],
     outputs: [1, 2],
@@ -272,6 +287,7 @@ export const recurrent = {
     examples: () => [simpleExample(3)],
   },
   lstm: {
+    cost: recurrentCost,
     doc: `${doc('Long short-term memory, gates in the order i, o, f, c')}, initial c?, peepholes [D, 3 · H]? (i, o, f); gives y, the last h and c`,
     inputs: [3, 8],
     outputs: [1, 3],

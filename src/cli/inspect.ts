@@ -56,7 +56,7 @@ function describe({ figures, table }: Api, name: string, x: Inspection, { bold }
     bold('outputs'),
     values(x.outputs),
     bold('cost'),
-    `  ${si(x.parameters)} parameters, ${bytes(x.bytes)} of weights, ${si(x.macs)} multiply-accumulates a run`,
+    `  ${si(x.parameters)} parameters, ${bytes(x.bytes)} of weights, ${x.macs === null ? 'multiply-accumulates unknown (--dims says the sizes)' : `${si(x.macs)} multiply-accumulates a run`}`,
     bold(`${x.nodes} nodes`),
     table(
       [],

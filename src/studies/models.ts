@@ -31,8 +31,8 @@ export type Inspection = {
   /** Of the file. */
   readonly fileBytes: number
   readonly digest: string
-  /** Of one run, with every open dimension at 1. */
-  readonly macs: number
+  /** Of one run, with every open dimension at 1; null where the graph can't be that small. */
+  readonly macs: number | null
   readonly unsupported: readonly { readonly op: string; readonly count: number }[]
 }
 
@@ -45,7 +45,7 @@ export function inspectModel(model: Model): Inspection {
     inputs: graph.inputs.map((v) => describeType(graph.values[v]!)),
     outputs: graph.outputs.map((v) => describeType(graph.values[v]!)),
     ...cost,
-    macs: isOpen(graph) ? costOf(atOne(graph)).macs : cost.macs,
+    macs: isOpen(graph) ? macsAtOne(graph) : cost.macs,
     fileBytes: model.bytes,
     digest: model.digest,
     unsupported: [],
@@ -58,12 +58,11 @@ const isOpen = (graph: Graph): boolean =>
     return type.kind === 'tensor' && !isStatic(type.shape)
   })
 
-/** With 1 for every open dimension; unchanged where the graph can't be that small. */
-function atOne(graph: Graph): Graph {
+function macsAtOne(graph: Graph): number | null {
   try {
-    return specialize(graph, { open: 1 })
+    return costOf(specialize(graph, { open: 1 })).macs
   } catch (e) {
-    if (e instanceof InputError) return graph
+    if (e instanceof InputError) return null
     throw e
   }
 }

@@ -48,7 +48,7 @@ export async function samplesFor(model: Model, options: SampleOptions): Promise<
   const { graph } = model
   if (options.data === undefined) {
     const open = graph.inputs.some((v) => !isStatic(typeOfInput(graph.values[v]!).shape))
-    const sized = open ? specialize(graph, { open: 1 }) : graph
+    const sized = open ? atOne(graph) : graph
     return {
       source: 'random inputs',
       samples: randomInputs(sized, options.samples ?? randomSamples, seed),
@@ -82,6 +82,22 @@ export async function samplesFor(model: Model, options: SampleOptions): Promise<
     preprocessingSays: says,
     seed: set.size < all.size ? seed : null,
     picture: (i) => pictureOf(items[i]!),
+  }
+}
+
+/** With 1 for every open dimension: which sizes the model can have, its file doesn't say. */
+function atOne(graph: Graph): Graph {
+  try {
+    return specialize(graph, { open: 1 })
+  } catch (e) {
+    if (!(e instanceof InputError)) throw e
+    const names = graph.inputs.flatMap((v) => typeOfInput(graph.values[v]!).shape ?? [])
+    const symbols = [...new Set(names.filter((d) => typeof d === 'string'))]
+    const fix =
+      symbols.length > 0
+        ? `Give their sizes (--dims ${symbols[0]}=N)`
+        : 'Give inputs of a size that fits (--data)'
+    throw new InputError(`${e.message}. That is with 1 for the open dimensions. ${fix}.`)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { InputError } from '../core/errors.ts'
 import { c } from './c.ts'
+import { devices } from './device.ts'
 import { onnxruntime } from './onnxruntime.ts'
 import { onnxruntimeWeb } from './onnxruntime-web.ts'
 import { pythonPeers } from './python/peers.ts'
@@ -23,14 +24,18 @@ export const targets: readonly Target[] = [
   ...pythonPeers,
 ]
 
+/** Emulated machines: targets too, run only when asked for by name. */
+export { devices }
+
 export type Chosen = { readonly target: Target; readonly variant: string; readonly options: TargetOptions }
 
 /** The variants that `NAME` (all of that target) or `NAME:VARIANT` stands for. */
 export function chooseTargets(text: string): Chosen[] {
   const [name, variant] = text.split(':')
-  const target = targets.find((t) => t.name === name)
+  const all = [...targets, ...devices]
+  const target = all.find((t) => t.name === name)
   if (!target) {
-    throw new InputError(`target ${text}: no such target, expected ${targets.map((t) => t.name).join(', ')}`)
+    throw new InputError(`target ${text}: no such target, expected ${all.map((t) => t.name).join(', ')}`)
   }
   const chosen = target.variants.filter((v) => variant === undefined || v.name === variant)
   if (chosen.length === 0) {

@@ -83,7 +83,7 @@ export async function build(job: Job): Promise<string> {
     try {
       mkdirSync(folder, { recursive: true })
       const made = readFileSync(join(room, job.output))
-      writeFileSync(part, made)
+      writeFileSync(part, made, { mode: 0o755 })
       appendFileSync(part, seal(made))
       renameSync(part, target)
     } catch (e) {
@@ -119,7 +119,7 @@ async function compileAll(job: Job, room: string): Promise<void> {
     const waiting = [...job.sources]
     const lane = async (): Promise<void> => {
       for (let source = waiting.shift(); source !== undefined; source = waiting.shift())
-        await run(command, [...job.flags, '-c', source, '-o', `${source}.o`], room, stop.signal)
+        await runCommand(command, [...job.flags, '-c', source, '-o', `${source}.o`], room, stop.signal)
     }
     const lanes = Array.from({ length: Math.min(availableParallelism(), waiting.length) }, lane)
     await Promise.all(lanes).catch(async (e) => {
@@ -128,13 +128,24 @@ async function compileAll(job: Job, room: string): Promise<void> {
       throw e
     })
     const objects = job.sources.map((s) => `${s}.o`)
-    await run(command, [...job.flags, ...objects, ...job.linkFlags, '-o', job.output], room, stop.signal)
+    await runCommand(
+      command,
+      [...job.flags, ...objects, ...job.linkFlags, '-o', job.output],
+      room,
+      stop.signal,
+    )
   } finally {
     clearTimeout(timer)
   }
 }
 
-function run(command: string, args: readonly string[], cwd: string, signal: AbortSignal): Promise<void> {
+/** Runs a command to its end in a folder; an abort kills it with all it started. Throws InputError with its first complaint. */
+export function runCommand(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason)

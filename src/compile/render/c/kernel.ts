@@ -486,7 +486,7 @@ export class KernelWriter {
   /** a·b + c, rounded once only where the machine does so in one instruction: elsewhere the C library's fma takes hundreds. */
   private product(t: ComputeType): string {
     const [type, suffix, fast] =
-      t === 'float32' ? ['float', 'f', 'FP_FAST_FMAF'] : ['double', '', 'FP_FAST_FMA']
+      t === 'float32' ? ['float', 'f', 'STRATA_FMAF'] : ['double', '', 'STRATA_FMA']
     return this.prelude.add(
       `fma_${type}`,
       `static inline ${type} fma_${type}(${type} a, ${type} b, ${type} c) {\n#ifdef ${fast}\n  return fma${suffix}(a, b, c);\n#else\n  return a * b + c;\n#endif\n}`,
@@ -546,7 +546,7 @@ export class KernelWriter {
     if (infix[fn]) return `(${a} ${infix[fn]} ${b})`
     if (fn === 'fma') {
       if (integer) return `(${a} * ${b} + ${c})`
-      const once = t.type === 'float32' ? 'FP_FAST_FMAF' : 'FP_FAST_FMA'
+      const once = t.type === 'float32' ? 'STRATA_FMAF' : 'STRATA_FMA'
       const two = { when: `!defined(${once})`, value: 'a * b + c' }
       const each = `${t.type === 'float32' ? '__builtin_fmaf' : '__builtin_fma'}(a[i], b[i], c[i])`
       const forms = [...instructions('fma', t, type), two]

@@ -213,6 +213,16 @@ ${options.dialect === 'gnu' ? '#if defined(__FMA__) || defined(__AVX512F__)\n#in
 #define STRATA_KERNEL static void
 #endif
 
+/* Products and sums are fused where the machine has an instruction for it; -DSTRATA_UNFUSED gives the same bits on all machines. */
+#ifndef STRATA_UNFUSED
+#if defined(FP_FAST_FMAF) || defined(__FP_FAST_FMAF)
+#define STRATA_FMAF
+#endif
+#if defined(FP_FAST_FMA) || defined(__FP_FAST_FMA)
+#define STRATA_FMA
+#endif
+#endif
+
 ${prelude}
 `
   const tail = `

@@ -3,9 +3,10 @@
 import type { elementwise as formulas } from '../../ir/ops/elementwise.ts'
 import type { OpName } from '../../ir/ops/index.ts'
 import { isElementwise } from '../fuse.ts'
+import { conv, convInteger } from './conv.ts'
 import { elementwise } from './elementwise.ts'
-import { conv, convInteger, matMul, matMulInteger } from './linear.ts'
 import { type Gap, gap, type Lower } from './lowering.ts'
+import { matMul, matMulInteger } from './matmul.ts'
 import {
   concat,
   depthToSpace,

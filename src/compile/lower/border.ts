@@ -1,0 +1,84 @@
+// A convolution's attributes, and its input with the padding around it.
+
+import { type KernelBuilder, vectorizes } from '../build.ts'
+import { typedConstant } from '../formula.ts'
+import { repeat, type Statement } from '../loops.ts'
+import type { View } from '../view.ts'
+import { copyLoops, type Lowering, orderFor } from './lowering.ts'
+
+export type Conv = {
+  readonly rank: number
+  readonly strides: readonly number[]
+  readonly pads: readonly number[]
+  readonly dilations: readonly number[]
+  readonly groups: number
+  readonly channel: number
+  readonly first: number
+}
+export function convOf(x: Lowering): Conv {
+  const a = x.attributes
+  const pads = a.pads as readonly number[]
+  const last = a.layout === 'channelsLast'
+  const rank = pads.length / 2
+  return {
+    rank,
+    strides: a.strides as readonly number[],
+    pads,
+    dilations: a.dilations as readonly number[],
+    groups: a.groups as number,
+    channel: last ? rank + 1 : 1,
+    first: last ? 1 : 2,
+  }
+}
+
+/**
+ * The input seen with its padding: dimension d of the result starts `pads[d]` before the image. The border is the input's own where
+ * its buffer has one (layout.ts), else a padded copy is made.
+ */
+export function withBorder(
+  x: Lowering,
+  input: View,
+  conv: Conv,
+  channelsInner: boolean,
+  extra: readonly number[] = [],
+): View {
+  // What whole tiles need beyond the padding counts as padding behind the image.
+  const c = { ...conv, pads: conv.pads.map((p, i) => p + (extra[i - conv.rank] ?? 0)) }
+  const padded = [...input.shape]
+  let offset = input.offset
+  for (let d = 0; d < c.rank; d++) {
+    padded[c.first + d]! += c.pads[d]! + c.pads[d + c.rank]!
+    offset -= c.pads[d]! * input.strides[c.first + d]!
+  }
+  const none = c.pads.every((p) => p === 0)
+  const border = x.program.borders.get(input.buffer)
+  const fits =
+    none ||
+    (border !== undefined &&
+      input.offset === border.offset &&
+      c.pads.every((p, i) => {
+        const d = c.first + (i % c.rank)
+        return p <= (i < c.rank ? border.before : border.after)[d]! && input.strides[d] === border.strides[d]
+      }))
+  if (fits && (!channelsInner || input.strides[c.channel] === 1 || input.shape[c.channel] === 1))
+    return { ...input, shape: padded, offset }
+  // [batch, spatial…, channels] in memory.
+  const shape = [padded[0]!, ...padded.slice(c.first, c.first + c.rank), padded[c.channel]!]
+  const temp = x.program.temp(`${x.op}.padded`, input.dtype, shape)
+  const strides = padded.map((_, d) =>
+    d === 0 ? temp.strides[0]! : d === c.channel ? 1 : temp.strides[1 + d - c.first]!,
+  )
+  const whole: View = { ...temp, shape: padded, strides }
+  if (!none) x.step('clear', (k) => clearLoops(k, orderFor([whole])[0]!))
+  const inside = c.pads.slice(0, c.rank).reduce((o, p, d) => o + p * strides[c.first + d]!, 0)
+  x.step('pad', (k) => copyLoops(k, input, { ...whole, shape: input.shape, offset: inside }))
+  return whole
+}
+
+export function clearLoops(k: KernelBuilder, v: View): Statement[] {
+  return k.nest(
+    v.shape,
+    v.strides.at(-1) === 1 && vectorizes(v.dtype) && v.dtype !== 'bool' ? 4 : 1,
+    (index, lanes) => [k.store(v, index, repeat(typedConstant(0, v.dtype), lanes))],
+  )
+}

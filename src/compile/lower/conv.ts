@@ -1,0 +1,168 @@
+// Convolutions of any rank: which algorithm, and the plain ones as contractions.
+
+import { allocate, type DType } from '../../core/dtype.ts'
+import { sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
+import { call } from '../../ir/scalar.ts'
+import { rounded } from '../formula.ts'
+import { isWinograd } from '../layout.ts'
+import type { Extent } from '../schedule.ts'
+import { isContiguous, type View } from '../view.ts'
+import { convOf, withBorder } from './border.ts'
+import type { Contraction } from './contract.ts'
+import { depthwise } from './depthwise.ts'
+import type { Lower, Lowering } from './lowering.ts'
+import { rowMajorCopy } from './movement.ts'
+import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
+import { densityOf, sparseConv } from './sparse.ts'
+import { winograd, winogradExtra } from './winograd.ts'
+
+/** What a convolution's schedule depends on. */
+export function convExtent(
+  n: Pick<Lowering, 'op' | 'attributes'>,
+  dtype: DType,
+  weights: Tensor | undefined,
+  filter: readonly number[],
+  out: readonly number[],
+): Extent {
+  const groups = n.attributes.groups as number
+  const [channel, first] = n.attributes.layout === 'channelsLast' ? [out.length - 1, 1] : [1, 2]
+  const spatial = out.slice(first, first + out.length - 2)
+  const constant = dtype === 'float32' && weights !== undefined
+  return {
+    integer: dtype !== 'float32',
+    rows: out[0]! * sizeOf(spatial),
+    depth: sizeOf(filter.slice(1)),
+    columns: out[channel]! / groups,
+    winograd: constant && isWinograd(n, filter) ? { height: spatial[0]!, width: spatial[1]! } : undefined,
+    density: constant && groups === 1 ? densityOf(weights) : undefined,
+  }
+}
+
+/** Filters with one more channel, of zeros. */
+function withZeroChannel(w: Tensor): Tensor {
+  const [filters, channels] = w.shape as [number, number]
+  const taps = sizeOf(w.shape.slice(2))
+  const shape = [filters, channels + 1, ...w.shape.slice(2)]
+  const data = allocate(w.dtype, sizeOf(shape)) as Int16Array
+  const from = w.data as Int16Array
+  for (let f = 0; f < filters; f++)
+    data.set(from.subarray(f * channels * taps, (f + 1) * channels * taps), f * (channels + 1) * taps)
+  return { dtype: w.dtype, shape, data }
+}
+
+export const conv: Lower = (x) => {
+  const { type, lanes } = arithmetic(x)
+  const { dtype } = x.types[0]!
+  const c = convOf(x)
+  const [input, given, bias] = x.inputs as [View, View, View | undefined]
+  const filter = isContiguous(given) ? given : rowMajorCopy(x, given)
+  const [filters, perGroup] = filter.shape as [number, number]
+  const kernel = filter.shape.slice(2)
+  const channels = input.shape[c.channel]!
+  if (
+    c.groups === channels &&
+    filters === channels &&
+    c.rank === 2 &&
+    c.groups > 1 &&
+    (dtype === 'float32' || dtype === 'int32')
+  ) {
+    depthwise(x, c)
+    return
+  }
+  const { shape } = x.types[0]!
+  const spatial = shape.slice(c.first, c.first + c.rank)
+  const columns = filters / c.groups
+  const extent = convExtent(x, dtype, x.constants[1], filter.shape, shape)
+  const s = fitted(x.schedule(extent), lanes)
+  if (s.sparse && extent.density !== undefined) {
+    sparseConv(
+      x,
+      {
+        from: withBorder(x, input, c, false),
+        out: x.output(0),
+        filter: x.constants[1]!,
+        bias,
+        channel: c.channel,
+        first: c.first,
+        strides: c.strides,
+        dilations: c.dilations,
+      },
+      s,
+    )
+    return
+  }
+  if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
+    const m = s.algorithm === 'winograd2' ? 2 : 4
+    const extra = spatial.map((n) => winogradExtra(n, m))
+    const tiled = withBorder(x, input, c, true, extra)
+    const to = x.output(0)
+    const { channel, first } = c
+    winograd(x, { from: tiled, out: to, filter: x.constants[1]!, bias, channel, first }, m, s)
+    return
+  }
+  const from = withBorder(x, input, c, false)
+  const out = x.output(0)
+  const step = (v: View, d: number): number => v.strides[c.first + d]!
+  // A channel of zeros behind an odd number of them makes pairs (see layout.ts).
+  const stepChannel = from.strides[c.channel]!
+  const spare =
+    c.groups === 1 && perGroup % 2 === 1 && (x.program.borders.get(from.buffer)?.after[c.channel] ?? 0) > 0
+  const spared = spare && pairOf(x, lanes, stepChannel, perGroup + 1) === 2
+  const tensor = spared ? withZeroChannel(x.constants[1]!) : x.constants[1]
+  const inner = spared ? perGroup + 1 : perGroup
+  const pair = pairOf(x, lanes, stepChannel, inner)
+  // Filters [O, I, taps…] as [group, tap, channel, filter of the group].
+  const taps = sizeOf(kernel)
+  const f = spared ? stridesOf(tensor!.shape) : filter.strides
+  const panels = packed(
+    x,
+    {
+      view: {
+        ...filter,
+        shape: [c.groups, taps, inner, columns],
+        strides: [columns * f[0]!, f.at(-1)!, f[1]!, f[0]!],
+      },
+      tensor,
+    },
+    s,
+    pair,
+  )
+  const rows = (v: View): number[] => [v.strides[0]!, ...spatial.map((_, d) => step(v, d))]
+  const column = (v: View): number => v.strides[c.channel]!
+  const result = (v: View): Contraction['out'] => ({
+    buffer: v.buffer,
+    offset: v.offset,
+    groups: [columns * column(v)],
+    rows: rows(v),
+    column: column(v),
+  })
+  const biasView: View | undefined = bias && {
+    ...bias,
+    shape: out.shape,
+    strides: out.shape.map((_, d) => (d === c.channel ? bias.strides[0]! : 0)),
+  }
+  contraction(x, s, {
+    type,
+    pair,
+    groups: [c.groups],
+    rows: [out.shape[0]!, ...spatial],
+    depth: [...kernel, inner],
+    columns,
+    left: {
+      buffer: from.buffer,
+      offset: from.offset,
+      groups: [perGroup * column(from)],
+      rows: [from.strides[0]!, ...spatial.map((_, d) => step(from, d) * c.strides[d]!)],
+      depth: [...kernel.map((_, d) => step(from, d) * c.dilations[d]!), column(from)],
+    },
+    right: panels,
+    out: result(out),
+    operands: [...(biasView ? [biasView] : []), ...x.epilogue.operands].map(result),
+    finish: (sum, operands, width) =>
+      biasView
+        ? x.epilogue.apply(rounded(call('add', sum, operands[0]!), dtype), operands.slice(1), width)
+        : x.epilogue.apply(rounded(sum, dtype), operands, width),
+  })
+}
+
+export const convInteger = centredOnly(conv)

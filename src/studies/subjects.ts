@@ -25,7 +25,8 @@ export type SubjectOptions = {
 export function subjectsFor(registry: Registry, model: Model, options: SubjectOptions = {}): Subject[] {
   const native = registry.nativeTargets.filter((n) => model.format !== 'zoo' && n.takes(model.format))
   const all = [...registry.targets, ...native.map((n) => asTarget(n, model, options))].flatMap(variantsOf)
-  if (options.names === undefined) return all.filter((s) => s.target.name !== 'reference')
+  if (options.names === undefined)
+    return all.filter((s) => s.target.name !== 'reference' && !s.target.onRequest)
   const chosen = options.names.flatMap((name) => {
     const found = all.filter((s) => s.target.name === name || nameOf(s) === name)
     if (found.length > 0) return found

@@ -122,6 +122,7 @@ function emulatorOf(d: Device): { command: string; version: string } | null {
 export const deviceTarget = (d: Device): Target => ({
   name: d.name,
   doc: `${d.doc}, emulated`,
+  onRequest: true,
   variants: [
     { name: '', options: {} },
     { name: 'unfused', options: { fused: false } },

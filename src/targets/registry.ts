@@ -22,20 +22,17 @@ export const targets: readonly Target[] = [
   onnxruntimeWeb,
   tfjs,
   ...pythonPeers,
+  ...devices,
 ]
-
-/** Emulated machines: targets too, run only when asked for by name. */
-export { devices }
 
 export type Chosen = { readonly target: Target; readonly variant: string; readonly options: TargetOptions }
 
 /** The variants that `NAME` (all of that target) or `NAME:VARIANT` stands for. */
 export function chooseTargets(text: string): Chosen[] {
   const [name, variant] = text.split(':')
-  const all = [...targets, ...devices]
-  const target = all.find((t) => t.name === name)
+  const target = targets.find((t) => t.name === name)
   if (!target) {
-    throw new InputError(`target ${text}: no such target, expected ${all.map((t) => t.name).join(', ')}`)
+    throw new InputError(`target ${text}: no such target, expected ${targets.map((t) => t.name).join(', ')}`)
   }
   const chosen = target.variants.filter((v) => variant === undefined || v.name === variant)
   if (chosen.length === 0) {

@@ -49,6 +49,8 @@ export type Target = {
   readonly variants: readonly { readonly name: string; readonly options: TargetOptions }[]
   /** The variant that a comparison of speed takes when none is named. The first where absent. */
   readonly fastest?: string
+  /** Too slow to run unless it is named: emulated machines. */
+  readonly onRequest?: boolean
   /** Throws UnsupportedError with all that this target can't run. */
   compile(graph: Graph, options: TargetOptions): Promise<Artifact>
   load(artifact: Artifact): Promise<Executable>

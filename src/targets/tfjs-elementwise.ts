@@ -150,6 +150,22 @@ const byFormula = (e: Expr): Kernel =>
     return evaluated(x.tf, boundFormula(e, x.a), named, like)
   })
 
+/**
+ * The wasm kernel takes any slope for one entry a last channel, and gives other numbers where it isn't: there the slope is
+ * turned to the channels' place, or the formula is used.
+ */
+const prelu: Kernel = (x) => {
+  const { tf } = x
+  const [cell, slope] = [x.cells[0]!, x.in(1)]
+  const channels = cell.t.shape.at(-1)!
+  if (cell.last && slope.size === channels && slope.shape[slope.rank - cell.t.rank + 1] === channels)
+    return { t: tf.prelu(cell.t, tf.reshape(slope, [channels])), last: true }
+  const t = x.in(0)
+  const along = slope.size === t.shape.at(-1) && slope.shape.at(-1) === slope.size
+  if (along || tf.getBackend() !== 'wasm') return tf.prelu(t, slope)
+  return tf.where(tf.less(t, 0), tf.mul(t, slope), t)
+}
+
 /** Activations and such that TensorFlow.js has a kernel of its own for. */
 const own: Partial<Record<OpName, Kernel>> = {
   relu: elementwise((x, a) => x.tf.relu(a!)),
@@ -173,11 +189,7 @@ const own: Partial<Record<OpName, Kernel>> = {
   rsqrt: elementwise((x, a) => x.tf.rsqrt(a!)),
   reciprocal: elementwise((x, a) => x.tf.reciprocal(a!)),
   squaredDifference: elementwise((x, a, b) => x.tf.squaredDifference(a!, b!)),
-  prelu: (x) => {
-    // The slope follows the graph's order of axes.
-    const a = x.in(0)
-    return x.tf.prelu(a, x.in(1))
-  },
+  prelu,
 }
 
 /** A bound of an integer clamp: infinities are none. */

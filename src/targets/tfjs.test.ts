@@ -143,6 +143,38 @@ test('bools are turned about on the wasm backend, whose own kernel writes past t
   await run.dispose()
 })
 
+test('a slope for each channel counts channels first, on the wasm backend too', async (c) => {
+  const presence = await tfjs.presence({ backend: 'wasm' })
+  if (!presence.present) c.skip(presence.reason)
+  const b = new GraphBuilder('slopes')
+  const x = b.input('x', tensorType('float32', [1, 2, 2, 3]))
+  const slope = b.constant(tensorOf('float32', [2, 1, 1], [0.5, 2]))
+  const whole = b.constant(
+    tensorOf(
+      'float32',
+      [2, 2, 3],
+      Array.from({ length: 12 }, (_, i) => i / 4),
+    ),
+  )
+  const conv = b.node('conv2d', [x, b.constant(tensorOf('float32', [2, 2, 1, 1], [1, 0, 0, 1]))])
+  b.output(b.node('prelu', [x, slope]))
+  b.output(b.node('prelu', [conv, slope]))
+  b.output(b.node('prelu', [x, whole]))
+  const graph = b.finish()
+  const input = tensorOf(
+    'float32',
+    [1, 2, 2, 3],
+    Array.from({ length: 12 }, (_, i) => (i % 2 ? -i : i)),
+  )
+  const run = await tfjs.load(await tfjs.compile(graph, { backend: 'wasm' }))
+  const got = (await run.run([input])) as Tensor[]
+  const expected = evaluate(graph, [input]) as Tensor[]
+  expected.forEach((t, i) => {
+    expect([...(got[i]!.data as Float32Array)]).toEqual([...(t.data as Float32Array)])
+  })
+  await run.dispose()
+})
+
 test('what it lacks is said all at once, before anything runs', async () => {
   const b = new GraphBuilder('lacking')
   const x = b.input('x', tensorType('float32', [2, 2]))

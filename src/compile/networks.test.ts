@@ -84,6 +84,8 @@ test('the same graph gives the same bytes', async () => {
 
 // F(2×2) and F(4×4) lose some precision to their transforms: see `amplification` in lower/winograd.ts.
 test.for([
+  ['direct', 1e-6],
+  ['im2col', 1e-6],
   ['spatialPack', 1e-6],
   ['winograd2', 2e-6],
   ['winograd4', 2e-5],

@@ -110,11 +110,18 @@ export function evenTiles(n: number, most: number): { tiles: number; size: numbe
 const algorithms: readonly ConvAlgorithm[] = ['direct', 'im2col', 'spatialPack', 'winograd2', 'winograd4']
 const limits = { rows: 64, columns: 256, block: 2 ** 20, unroll: 16 } as const
 
+/** Vectors of sums that a register tile may have: far more than any processor has registers, and few enough to compile. */
+const mostSums = 256
+
 /**
- * Schedules by node name (`*`: all others) from their JSON text: parts of schedules that replace the default's. Throws an InputError
- * for names and values that no schedule has. An algorithm that a node's shape rules out falls back to `spatialPack`.
+ * Schedules by node name or by shape (kernels.ts; `*`: all others) from their JSON text: parts of schedules that replace the
+ * default's. `kernels` has the shapes of the nodes. Throws an InputError for names and values that no schedule has, and for tiles
+ * that no processor could hold. An algorithm that a node's shape rules out falls back to `spatialPack`.
  */
-export function parseSchedules(text: string): (node: string, x: Extent, engine: Engine) => Schedule {
+export function parseSchedules(
+  text: string,
+  kernels: ReadonlyMap<string, string> = new Map(),
+): (node: string, x: Extent, engine: Engine) => Schedule {
   let all: unknown
   try {
     all = JSON.parse(text)
@@ -145,7 +152,14 @@ export function parseSchedules(text: string): (node: string, x: Extent, engine: 
     given.set(node, s as Partial<Schedule>)
   }
   return (node, x, engine) => {
-    const s = { ...defaultSchedule(x, engine), ...(given.get(node) ?? given.get('*')) }
+    const s = {
+      ...defaultSchedule(x, engine),
+      ...(given.get(node) ?? given.get(kernels.get(node) ?? '') ?? given.get('*')),
+    }
+    if (s.rows * Math.ceil(s.columns / engine.lanes) > mostSums)
+      throw new InputError(
+        `schedule of ${node}: a tile of ${s.rows} × ${s.columns}, expected at most ${mostSums} vectors of ${engine.lanes}`,
+      )
     const sparse = s.sparse && x.density !== undefined
     const algorithm =
       s.algorithm.startsWith('winograd') && (!x.winograd || sparse) ? 'spatialPack' : s.algorithm

@@ -10,7 +10,7 @@ import { isContiguous, type View } from '../view.ts'
 import { convOf, withBorder } from './border.ts'
 import type { Contraction } from './contract.ts'
 import { depthwise } from './depthwise.ts'
-import type { Lower, Lowering } from './lowering.ts'
+import { copyLoops, type Lower, type Lowering } from './lowering.ts'
 import { rowMajorCopy } from './movement.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
 import { densityOf, sparseConv } from './sparse.ts'
@@ -73,7 +73,12 @@ export const conv: Lower = (x) => {
   const spatial = shape.slice(c.first, c.first + c.rank)
   const columns = filters / c.groups
   const extent = convExtent(x, dtype, x.constants[1], filter.shape, shape)
-  const s = fitted(x.schedule(extent), lanes)
+  const chosen = x.schedule(extent)
+  // The direct form takes one pixel and one vector of filters at a time.
+  const s = fitted(
+    chosen.algorithm === 'direct' && !chosen.sparse ? { ...chosen, rows: 1, columns: lanes } : chosen,
+    lanes,
+  )
   if (s.sparse && extent.density !== undefined) {
     sparseConv(
       x,
@@ -141,20 +146,26 @@ export const conv: Lower = (x) => {
     shape: out.shape,
     strides: out.shape.map((_, d) => (d === c.channel ? bias.strides[0]! : 0)),
   }
-  contraction(x, s, {
+  // Rows of the left side are the windows: where they lie, or copied out one after the other.
+  const windows: Contraction['left'] = {
+    buffer: from.buffer,
+    offset: from.offset,
+    groups: [perGroup * column(from)],
+    rows: [from.strides[0]!, ...spatial.map((_, d) => step(from, d) * c.strides[d]!)],
+    depth: [...kernel.map((_, d) => step(from, d) * c.dilations[d]!), column(from)],
+  }
+  const rowShape = [out.shape[0]!, ...spatial]
+  const depthShape = [...kernel, inner]
+  const left =
+    s.algorithm === 'im2col' && c.groups === 1 ? im2col(x, windows, from, rowShape, depthShape) : windows
+  contraction(x, `${x.op}_${s.algorithm}`, s, {
     type,
     pair,
     groups: [c.groups],
-    rows: [out.shape[0]!, ...spatial],
-    depth: [...kernel, inner],
+    rows: rowShape,
+    depth: depthShape,
     columns,
-    left: {
-      buffer: from.buffer,
-      offset: from.offset,
-      groups: [perGroup * column(from)],
-      rows: [from.strides[0]!, ...spatial.map((_, d) => step(from, d) * c.strides[d]!)],
-      depth: [...kernel.map((_, d) => step(from, d) * c.dilations[d]!), column(from)],
-    },
+    left,
     right: panels,
     out: result(out),
     operands: [...(biasView ? [biasView] : []), ...x.epilogue.operands].map(result),
@@ -163,6 +174,33 @@ export const conv: Lower = (x) => {
         ? x.epilogue.apply(rounded(call('add', sum, operands[0]!), dtype), operands.slice(1), width)
         : x.epilogue.apply(rounded(sum, dtype), operands, width),
   })
+}
+
+/** Every window as a row of its own. */
+function im2col(
+  x: Lowering,
+  from: Contraction['left'],
+  input: View,
+  rows: readonly number[],
+  depth: readonly number[],
+): Contraction['left'] {
+  const shape = [...rows, ...depth]
+  const to = x.program.temp(`${x.op}.im2col`, input.dtype, shape)
+  const windows: View = {
+    ...to,
+    buffer: from.buffer,
+    offset: from.offset,
+    strides: [...from.rows, ...from.depth],
+  }
+  x.step('im2col', (k) => copyLoops(k, windows, to))
+  const at = rows.length
+  return {
+    buffer: to.buffer,
+    offset: 0,
+    groups: [0],
+    rows: to.strides.slice(0, at),
+    depth: to.strides.slice(at),
+  }
 }
 
 export const convInteger = centredOnly(conv)

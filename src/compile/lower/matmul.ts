@@ -66,7 +66,7 @@ export const matMul: Lower = (x) => {
     pair,
   )
   const result = full(out)
-  contraction(x, s, {
+  contraction(x, x.op, s, {
     type,
     pair,
     groups,

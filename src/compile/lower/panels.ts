@@ -129,7 +129,7 @@ function packLoops(
   })
 }
 
-export function contraction(x: Lowering, s: Schedule, c: Contraction): void {
+export function contraction(x: Lowering, name: string, s: Schedule, c: Contraction): void {
   const narrow = bytesOf(x.program.buffers[c.out.buffer]!.dtype) < 4
   const lanes = arithmetic(x).lanes
   const spill =
@@ -142,7 +142,7 @@ export function contraction(x: Lowering, s: Schedule, c: Contraction): void {
         )
       : undefined
   const macs = sizeOf(c.groups) * sizeOf(c.rows) * sizeOf(c.depth) * c.columns
-  x.step(x.op, (k) => contract(k, { ...c, spill }, s, lanes), macs)
+  x.step(name, (k) => contract(k, { ...c, spill }, s, lanes), macs)
 }
 /** Exact integer products whose operands have no zero points left (rewrite/integers.ts). */
 export const centredOnly =

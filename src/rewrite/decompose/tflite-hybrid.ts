@@ -1,5 +1,6 @@
 // TensorFlow Lite's dynamic-range products: the quantisation of activations on the fly, spelled out.
 
+import { numbers, tensor } from '../../core/tensor.ts'
 import { numberOf, numbersOf, stringOf } from '../../ir/op.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
@@ -7,7 +8,7 @@ import { Emitter, open } from './fixed-point.ts'
 
 type Quantised = { readonly values: ValueId; readonly scale: ValueId; readonly zero: ValueId | null }
 
-/** Real numbers as 8-bit integers (held in int32) with one scale, and zero point, along `axes`. */
+/** Real numbers as 8-bit integers with one scale, and zero point (int32), along `axes`. */
 function quantised(e: Emitter, x: ValueId, axes: readonly number[], asymmetric: boolean): Quantised {
   const along = e.list('int64', [...axes])
   const extreme = (op: string): ValueId => e.op(op, [x, along], { keepDims: true })
@@ -19,7 +20,7 @@ function quantised(e: Emitter, x: ValueId, axes: readonly number[], asymmetric: 
     const steps = e.op('mul', [x, e.op('div', [e.scalar('float32', 127), safe])])
     const q = e.op('clamp', [e.rounded(e.cast(steps, 'float64'))], { low: -127, high: 127 })
     return {
-      values: e.cast(q, 'int32'),
+      values: e.cast(q, 'int8'),
       scale: one(e.with('div', safe, 127), empty),
       zero: null,
     }
@@ -42,7 +43,7 @@ function quantised(e: Emitter, x: ValueId, axes: readonly number[], asymmetric: 
   const steps = e.op('mul', [x, e.op('div', [e.scalar('float32', 1), scale])])
   const placed = e.op('add', [e.cast(zero, 'float32'), steps])
   const q = e.op('clamp', [e.rounded(e.cast(placed, 'float64'))], { low: -128, high: 127 })
-  return { values: e.cast(q, 'int32'), scale, zero: e.cast(zero, 'int32') }
+  return { values: e.cast(q, 'int8'), scale, zero: e.cast(zero, 'int32') }
 }
 
 /** Integer sums times the scales of activations and filters, plus bias, within the activation's limits. */
@@ -58,19 +59,38 @@ function finished(e: Emitter, sums: ValueId, scale: ValueId, bias: ValueId | nul
   return y
 }
 
+/** A zero point as a scalar of 8 bits. */
+const one8 = (e: Emitter, zero: ValueId): ValueId =>
+  e.op('reshape', [e.cast(zero, 'int8'), e.list('int64', [])])
+
+/** Sums of a matrix over its rows, in int32. */
+function columnSums(e: Emitter, m: ValueId): ValueId {
+  const c = e.b.constantOf(m)
+  if (!c) return e.op('reduceSum', [e.cast(m, 'int32'), e.list('int64', [0])], { keepDims: false })
+  const [rows, columns] = c.shape as [number, number]
+  const data = numbers(c)
+  const sums = new Int32Array(columns)
+  for (let i = 0; i < rows * columns; i++) sums[i % columns]! += data[i]!
+  return e.b.constant(tensor('int32', [columns], sums), `${e.b.nameOf(m)}:sums`)
+}
+
 const conv: Decomposition = (b, inputs, node) => {
   const e = new Emitter(b, node.name)
   const [x, w] = inputs as [ValueId, ValueId]
   const a = node.attributes
   const q = quantised(e, x, [1, 2, 3], a.asymmetric === true)
-  const centred = q.zero === null ? q.values : e.op('sub', [q.values, q.zero])
-  const sums = e.op('conv2d', [centred, e.centred(w, 0, 'int32')], {
+  const window = {
     strides: numbersOf(a, 'strides'),
     pads: numbersOf(a, 'pads'),
     dilations: numbersOf(a, 'dilations'),
     groups: numberOf(a, 'groups'),
     layout: 'channelsLast',
-  })
+  }
+  // Products of bytes take one zero point for all images.
+  const sums =
+    q.zero === null || e.shape(x)?.[0] === 1
+      ? e.op('convInteger2d', [q.values, e.centred(w, 0, 'int8'), q.zero && one8(e, q.zero), null], window)
+      : e.op('conv2d', [e.op('sub', [e.cast(q.values, 'int32'), q.zero]), e.centred(w, 0, 'int32')], window)
   return [finished(e, sums, q.scale, inputs[2] ?? null, a)]
 }
 
@@ -82,8 +102,10 @@ const fullyConnected: Decomposition = (b, inputs, node) => {
   if (depth === undefined) throw open('tfliteHybridFullyConnected')
   const rows = !a.keepDims || e.rank(x) === 1 ? e.op('reshape', [x, e.list('int64', [-1, depth])]) : x
   const q = quantised(e, rows, [-1], a.asymmetric === true)
-  const centred = q.zero === null ? q.values : e.op('sub', [q.values, q.zero])
-  const sums = e.op('matMul', [centred, e.centred(e.turned(w), 0, 'int32')])
+  const weights = e.turned(e.centred(w, 0, 'int8'))
+  let sums = e.op('matMulInteger', [q.values, weights, null, null])
+  // Σ (q − zero) · w, the zero point one for each row.
+  if (q.zero !== null) sums = e.op('sub', [sums, e.op('mul', [q.zero, columnSums(e, weights)])])
   return [finished(e, sums, q.scale, inputs[2] ?? null, a)]
 }
 

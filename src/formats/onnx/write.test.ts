@@ -98,6 +98,37 @@ describe('writeOnnx', () => {
     expect(evaluate(again(g), inputs)).toEqual([tensorOf('float32', [2], [-1, -2])])
   })
 
+  test('convolutions of wide integers and float64 are spelled out in slices and products', () => {
+    const values = (n: number): number[] => Array.from({ length: n }, (_, i) => ((i * 7) % 11) - 5)
+    const cases: [groups: number, filters: number][] = [
+      [1, 3],
+      [4, 4],
+      [4, 8],
+      [2, 6],
+    ]
+    for (const dtype of ['int32', 'int64', 'float64'] as const) {
+      for (const [groups, filters] of cases) {
+        const per = 4 / groups
+        const b = new GraphBuilder('wide')
+        const x = b.input('x', tensorType(dtype, ['N', 5, 6, 4]))
+        const w = b.constant(tensorOf(dtype, [filters, per, 3, 2], values(filters * per * 6)), 'w')
+        const bias = b.constant(tensorOf(dtype, [filters], values(filters)), 'bias')
+        const attributes = {
+          groups,
+          layout: 'channelsLast',
+          strides: [1, 2],
+          dilations: [2, 1],
+          pads: [2, 0, 1, 1],
+        }
+        b.output(b.node('conv2d', [x, w, bias], attributes, { outputs: ['y'] }))
+        const g = b.finish()
+        expect(opsOf(g)).not.toContain('Conv')
+        const input = tensorOf(dtype, [2, 5, 6, 4], values(240))
+        expect(evaluate(again(g), [input])).toEqual(evaluate(g, [input]))
+      }
+    }
+  })
+
   test('what ONNX can’t say is listed at once', () => {
     const b = new GraphBuilder('odd')
     const x = b.input('x', tensorType('float32', [1, 2, 2, 1]))

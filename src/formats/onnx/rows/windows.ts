@@ -1,9 +1,10 @@
 // Writing convolutions, pooling, products, reductions and normalisation.
 
-import { type DType, isFloat } from '../../../core/dtype.ts'
+import { bitsOf, type DType, isFloat } from '../../../core/dtype.ts'
 import { integers } from '../../../core/tensor.ts'
 import { NotWritable, type Value, type WriteRow, type Written } from '../emit.ts'
 import { dtypeCodes } from '../tensors.ts'
+import { writeWideConv } from './wide-conv.ts'
 
 const windowAttributes = (n: Written): Record<string, Value> => ({
   strides: n.numbers('strides'),
@@ -12,7 +13,7 @@ const windowAttributes = (n: Written): Record<string, Value> => ({
 })
 
 const conv: WriteRow = (n) => {
-  if (!isFloat(n.dtype())) throw new NotWritable(`convolution of ${n.dtype()}`)
+  if (!isFloat(n.dtype()) || n.dtype() === 'float64') return writeWideConv(n)
   n.emitFirst('Conv', [n.first(0), n.in(1), n.in(2)], { ...windowAttributes(n), group: n.number('groups') })
 }
 
@@ -49,13 +50,30 @@ const pool = (n: Written): Record<string, Value> => ({
   ceil_mode: n.flag('ceil'),
 })
 
+/** Types that ONNX's MaxPool has, and for the others the float type that holds them all. */
+const poolType = (dtype: DType): DType | undefined =>
+  isFloat(dtype) || dtype === 'int8' || dtype === 'uint8'
+    ? dtype
+    : bitsOf(dtype) <= 16
+      ? 'float32'
+      : bitsOf(dtype) === 32
+        ? 'float64'
+        : undefined
+
 const maxPool: WriteRow = (n) => {
-  if (n.last && n.node.outputs.length > 1) throw new NotWritable('positions of maxPool with channels last')
-  n.emitFirst('MaxPool', [n.first(0)], {
+  const attributes = {
     ...pool(n),
     dilations: n.numbers('dilations'),
     storage_order: n.string('order') === 'columnMajor' ? 1 : 0,
-  })
+  }
+  const positions = n.node.outputs.length > 1
+  if (n.last && positions) throw new NotWritable('positions of maxPool with channels last')
+  const dtype = n.dtype()
+  const held = poolType(dtype)
+  if (held === dtype) return n.emitFirst('MaxPool', [n.first(0)], attributes)
+  if (!held || positions) throw new NotWritable(`maxPool of ${dtype}${positions ? ' with positions' : ''}`)
+  const largest = n.mid('MaxPool', [n.cast(n.first(0), dtype, held)], attributes)
+  n.emitFirst('Cast', [largest], { to: dtypeCodes[dtype] })
 }
 
 const averagePool: WriteRow = (n) => {

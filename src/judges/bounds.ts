@@ -5,7 +5,7 @@
 // with probability above 1 − 2·exp(−λ²/2) an element (N. J. Higham, T. Mary, A New Approach to Probabilistic Rounding Error
 // Analysis, SIAM J. Sci. Comput. 41(5), 2019): with λ = 8, 2.5e−14.
 
-import { isFloat, unitRoundoff } from '../core/dtype.ts'
+import { type DType, isFloat, unitRoundoff } from '../core/dtype.ts'
 import { rng } from '../core/rng.ts'
 import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
@@ -70,6 +70,24 @@ const magnitudes = (t: Datum | undefined): Datum | undefined =>
     ? { dtype: 'float64', shape: t.shape, data: Float64Array.from(numbers(t), Math.abs) }
     : t
 
+/** Smallest positive number of full precision. */
+const smallestNormal: Partial<Record<DType, number>> = {
+  float64: 2 ** -1022,
+  float32: 2 ** -126,
+  float16: 2 ** -14,
+  bfloat16: 2 ** -126,
+}
+
+/**
+ * Runtimes take the logistic function as (1 + tanh(x / 2)) / 2 or from a rational function: of small absolute, not relative,
+ * error, half of what formula-error.ts gives tanh. By operator, what multiplies the logistic function in it.
+ */
+const logistics: Readonly<Record<string, (x: number) => number>> = {
+  sigmoid: () => 1,
+  silu: (x) => Math.abs(x),
+}
+const approximationOfLogistic = 4
+
 /**
  * The bound for a node whose reference result on `inputs` is `results`.
  * `amplification` is the factor that the target's algorithm for this node is known to cost (Winograd's transforms).
@@ -84,7 +102,10 @@ export function boundNode(
   if (!isTensor(first)) return { outputs: results.map(() => 0), how: 'exact' }
   const u = unitRoundoff(first.dtype)
   const tensors = inputs.map((t) => (isTensor(t) ? t : undefined))
-  const ulp = (t: Tensor): Float64Array => Float64Array.from(numbers(t), (v) => u * Math.abs(v))
+  // Runtimes flush what is smaller than the smallest normal number.
+  const flushed = smallestNormal[first.dtype] ?? 0
+  const ulp = (t: Tensor): Float64Array =>
+    Float64Array.from(numbers(t), (v) => (v === 0 ? 0 : u * Math.abs(v) + Math.min(Math.abs(v), flushed)))
   if (node.op === 'quantizeLinear')
     return { outputs: [tiesOfQuantize(tensors, first)], how: 'exact but for halves' }
   if (node.op === 'cast' && !isFloat(first.dtype)) return { outputs: [0], how: 'exact' }
@@ -93,12 +114,14 @@ export function boundNode(
   if (formula) {
     const f = errorFunction(boundFormula(formula, node.attributes), ['x', 'y', 'z'], u)
     const out = ulp(first)
+    const logistic = logistics[node.op]
     const [a, b, c] = tensors.map((t) => t && numbers(t))
     forEachBroadcast(
       tensors.map((t) => t!.shape),
       first.shape,
       (i, o) => {
         out[i]! += f(a![o[0]!]!, b ? b[o[1]!]! : 0, c ? c[o[2]!]! : 0)
+        if (logistic) out[i]! += logistic(a![o[0]!]!) * approximationOfLogistic * u
       },
     )
     return { outputs: [out], how: 'running error of the formula' }

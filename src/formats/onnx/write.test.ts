@@ -129,6 +129,19 @@ describe('writeOnnx', () => {
     }
   })
 
+  test('maxima of integers that ONNX’s MaxPool hasn’t go through floats that hold them', () => {
+    for (const dtype of ['int16', 'int32'] as const) {
+      const b = new GraphBuilder('pool')
+      b.output(
+        b.node('maxPool1d', [b.input('x', tensorType(dtype, [1, 1, 4]))], { kernel: [2], strides: [2] }),
+      )
+      const g = b.finish()
+      expect(opsOf(g)).toEqual(['Cast', 'MaxPool', 'Cast'])
+      const x = tensorOf(dtype, [1, 1, 4], [-32768, -32767, 32766, 32767])
+      expect(evaluate(again(g), [x])).toEqual([tensorOf(dtype, [1, 1, 2], [-32767, 32767])])
+    }
+  })
+
   test('what ONNX can’t say is listed at once', () => {
     const b = new GraphBuilder('odd')
     const x = b.input('x', tensorType('float32', [1, 2, 2, 1]))

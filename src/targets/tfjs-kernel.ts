@@ -2,8 +2,7 @@
 
 import type * as Tf from '@tensorflow/tfjs'
 import { InputError } from '../core/errors.ts'
-import { integers, type Tensor } from '../core/tensor.ts'
-import type { Attributes, Graph, Type } from '../ir/types.ts'
+import type { Attributes, Graph } from '../ir/types.ts'
 
 export type T = Tf.Tensor
 
@@ -17,9 +16,6 @@ export type KernelCall = {
   readonly tf: typeof Tf
   readonly a: Attributes
   readonly cells: readonly (Cell | null)[]
-  /** Types as the graph states them. */
-  readonly inputTypes: readonly (Type | null)[]
-  readonly types: readonly Type[]
   readonly outputs: number
   /** Input i in the graph's own order of axes. */
   in(i: number): T
@@ -38,12 +34,7 @@ export type Kernel = (x: KernelCall) => T | Cell | readonly (T | Cell)[]
 export type Gap = { readonly gap: string }
 export const gap = (reason: string): Gap => ({ gap: reason })
 
-export type Row = Kernel | Gap | { readonly kernel: Kernel; readonly wasm: Gap }
-/** A row that only the cpu backend of TensorFlow.js has. */
-export const cpuOnly = (kernel: Kernel, lacks: string): Row => ({
-  kernel,
-  wasm: gap(`the wasm backend of TensorFlow.js has no ${lacks}`),
-})
+export type Row = Kernel | Gap
 
 export const isCell = (v: T | Cell): v is Cell => 'last' in v
 
@@ -82,5 +73,3 @@ export const spatialPairs = (pads: readonly number[]): [number, number][] => {
 }
 
 export const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis)
-
-export const intsOf = (t: Tensor): number[] => integers(t)

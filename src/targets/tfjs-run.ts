@@ -125,7 +125,7 @@ export class TfjsRun {
 
   private runNode(graph: Graph, node: Node, cells: readonly (Cell | null)[]): Cell[] {
     const { tf } = this
-    const kernel = rowOf(node.op, this.backend)
+    const kernel = rowOf(node.op)
     if (typeof kernel !== 'function') throw new BugError(`tfjs: ${node.op} got past compile: ${kernel.gap}`)
     try {
       return tf.tidy(() => {
@@ -154,8 +154,6 @@ export class TfjsRun {
       tf,
       a: node.attributes,
       cells,
-      inputTypes: node.inputs.map((v) => (v === null ? null : graph.values[v]!.type)),
-      types: node.outputs.map((v) => graph.values[v]!.type),
       outputs: node.outputs.length,
       in: (i) => plain(tf, cell(i)),
       has: (i) => cells[i] != null,

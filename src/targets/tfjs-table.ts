@@ -17,7 +17,7 @@ import { vision } from '../ir/ops/vision.ts'
 import { type Graph, isGraph, type Node } from '../ir/types.ts'
 import { controlRows } from './tfjs-control.ts'
 import { elementwiseRows } from './tfjs-elementwise.ts'
-import { type Gap, gap, type Kernel, type Row } from './tfjs-kernel.ts'
+import { type Gap, gap, type Row } from './tfjs-kernel.ts'
 import { linearRows } from './tfjs-linear.ts'
 import { nonMaxRow, selectRows } from './tfjs-select.ts'
 import { shapeRows } from './tfjs-shape.ts'
@@ -59,12 +59,8 @@ export const table: Readonly<Record<OpName, Row>> = {
 
 export type Backend = 'cpu' | 'wasm'
 
-/** The kernel of an operator on a backend, or why there is none. */
-export function rowOf(op: string, backend: Backend): Kernel | Gap {
-  const row = table[op as OpName]
-  if (typeof row === 'function' || 'gap' in row) return row
-  return backend === 'wasm' ? row.wasm : row.kernel
-}
+/** The kernel of an operator, or why there is none. */
+export const rowOf = (op: string): Row => table[op as OpName]
 
 type Limit = (n: Node, attribute: (name: string) => unknown) => string | undefined
 const list = (v: unknown): readonly number[] => (Array.isArray(v) ? v : [])
@@ -156,14 +152,14 @@ const moving: ReadonlySet<string> = new Set<OpName>([
 ])
 
 /** All that TensorFlow.js can't run of a graph, with reasons. */
-export function unsupportedIn(graph: Graph, backend: Backend): Unsupported[] {
+export function unsupportedIn(graph: Graph): Unsupported[] {
   const counts = new Map<string, number>()
   const report = (what: string): void => {
     counts.set(what, (counts.get(what) ?? 0) + 1)
   }
   const visit = (g: Graph): void => {
     for (const n of g.nodes) {
-      const row = rowOf(n.op, backend)
+      const row = rowOf(n.op)
       if (typeof row !== 'function') report(`${n.op} (${row.gap})`)
       const spec = opNamed(n.op)?.attributes ?? {}
       const attribute = (name: string): unknown => n.attributes[name] ?? spec[name]?.default ?? undefined

@@ -69,8 +69,9 @@ export const tfjs: Target = {
     return { present: true, version: findPackage(main)!.version }
   },
   async compile(graph, options) {
-    const unsupported = unsupportedIn(graph, backendIn(options))
-    if (unsupported.length) throw new UnsupportedError(`${name} (${backendIn(options)})`, unsupported)
+    const backend = backendIn(options)
+    const unsupported = unsupportedIn(graph)
+    if (unsupported.length) throw new UnsupportedError(`${name} (${backend})`, unsupported)
     return { target: name, options, graph }
   },
   async load(artifact) {

@@ -1,7 +1,7 @@
 // Networks that other people's npm packages carry: where each lies, what licence it has and what it wants to see. A package
 // that isn't installed is one line, not an error of Strata's.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -249,10 +249,4 @@ export function packageFolder(name: string): string | undefined {
     }
   }
   return undefined
-}
-
-/** The version that an installed package states. */
-export function packageVersion(folder: string): string {
-  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version?: unknown }
-  return String(version ?? 'unknown')
 }

@@ -22,7 +22,13 @@ export function kernelKey(graph: Graph, n: Node): string | undefined {
   const words = [n.op, ...n.inputs.slice(0, 2).map(operand)]
   if (n.op.startsWith('conv')) {
     const { strides, pads, dilations, groups, layout } = n.attributes
-    words.push(`strides ${strides}`, `pads ${pads}`, `dilations ${dilations}`, `groups ${groups}`, `${layout}`)
+    words.push(
+      `strides ${strides}`,
+      `pads ${pads}`,
+      `dilations ${dilations}`,
+      `groups ${groups}`,
+      `${layout}`,
+    )
     const filter = graph.values[n.inputs[1]!]!.constant
     const density = filter && filter.dtype === 'float32' ? densityOf(filter) : 1
     if (density < 1) words.push(`density ${density.toFixed(2)}`)

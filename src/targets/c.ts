@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { compile } from '../compile/compile.ts'
 import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../compile/prepare.ts'
 import { type CFiles, type COptions, renderC, renderUnits } from '../compile/render/c/program.ts'
-import { type ConvAlgorithm, defaultSchedule, type Engine, engines } from '../compile/schedule.ts'
+import { type ConvAlgorithm, type Engine, engines } from '../compile/schedule.ts'
 import { allocate } from '../core/dtype.ts'
 import { BugError, InputError, UnsupportedError } from '../core/errors.ts'
 import { sizeOf } from '../core/tensor.ts'
@@ -14,6 +14,7 @@ import { type Datum, type Graph, isStatic, isTensor, printType } from '../ir/typ
 import { build, type Compiler, findCompiler } from './c/compiler.ts'
 import { shimSource } from './c/shim.ts'
 import { probeProcessor } from './processor.ts'
+import { scheduleFacts, schedulesFor } from './schedules.ts'
 import { perShape } from './shapes.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
 
@@ -60,7 +61,8 @@ const baseFlags = [
 type COptionsChosen = {
   readonly vector: Vector
   readonly threads: number
-  readonly algorithm: ConvAlgorithm | undefined
+  /** Plain JSON (compile/schedule.ts). */
+  readonly schedule: string | undefined
 }
 
 function optionsOf(o: TargetOptions): COptionsChosen {
@@ -73,8 +75,16 @@ function optionsOf(o: TargetOptions): COptionsChosen {
   const algorithm = algorithms.find((a) => a === o.algorithm)
   if (o.algorithm !== undefined && o.algorithm !== 'auto' && !algorithm)
     throw new InputError(`c: algorithm, expected auto, ${algorithms.join(', ')}, got ${o.algorithm}`)
-  return { vector, threads, algorithm }
+  if (algorithm && o.schedule != null)
+    throw new InputError(
+      'c: expected an algorithm or a schedule, got both. Name the algorithm in the schedule.',
+    )
+  const schedule = algorithm ? JSON.stringify({ '*': { algorithm } }) : o.schedule
+  return { vector, threads, schedule: schedule == null ? undefined : String(schedule) }
 }
+
+/** What the options compile for. */
+export const cEngine = (o: TargetOptions): Engine => engines[engineOf[optionsOf(o).vector]]
 
 /** Weights up to this many bytes go into the file, unless told otherwise. */
 const insideBytes = 4 << 20
@@ -129,11 +139,8 @@ type Parts = {
 
 function encode(graph: Graph, o: COptionsChosen): Uint8Array {
   const engine = engines[engineOf[o.vector]]
-  const { algorithm } = o
-  const program = compile(graph, {
-    engine,
-    ...(algorithm && { schedule: (_node, x) => ({ ...defaultSchedule(x, engine), algorithm }) }),
-  })
+  const chosen = schedulesFor(graph, o)
+  const program = compile(graph, { engine, schedule: (node, x) => chosen(node, x, engine) })
   const names = program.steps.map((s) => ({ nodes: s.nodes, name: program.kernels[s.kernel]!.name }))
   const { weights, ...files } = renderUnits(
     program,
@@ -188,6 +195,7 @@ const facts = (o: COptionsChosen, compiler: Compiler): NonNullable<Executable['f
   vectorBits: vectorBits[o.vector],
   processor: probeProcessor().name ?? 'unknown',
   threads: o.threads,
+  ...scheduleFacts(o),
 })
 
 async function load(

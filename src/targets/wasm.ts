@@ -24,12 +24,13 @@ import {
   writeInput,
 } from '../compile/render/wasm/run.ts'
 import { controlWords, dismissTeam, runTeam } from '../compile/render/wasm/team.ts'
-import { engines, parseSchedules } from '../compile/schedule.ts'
+import { type Engine, engines } from '../compile/schedule.ts'
 import { InputError, UnsupportedError } from '../core/errors.ts'
 import { checkInputs } from '../ir/inputs.ts'
 import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isTensor } from '../ir/types.ts'
 import { hasRevectorize, revectorizeFlag } from './processor.ts'
+import { scheduleFacts, schedulesFor } from './schedules.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
 import { selfTest } from './wasm-selftest.ts'
 import type { WorkerStart } from './wasm-worker.ts'
@@ -43,6 +44,10 @@ const optionsOf = (o: TargetOptions): { engine: 'safe' | 'fast'; threads: number
     throw new InputError(`wasm: threads, expected 1 to 64, got ${o.threads}`)
   return { engine, threads }
 }
+
+/** What the options compile for. */
+export const wasmEngine = (o: TargetOptions): Engine =>
+  engines[optionsOf(o).engine === 'fast' ? 'wasm-fast' : 'wasm-safe']
 
 /** Compiles with V8's best compiler at once, and with or without 256-bit pairs; flags are set back afterwards. */
 function compileModule(bytes: Uint8Array<ArrayBuffer>, fast: boolean): WebAssembly.Module {
@@ -103,7 +108,11 @@ export const wasm: Target = {
       return made
     }
     return {
-      facts: { engine: optionsOf(options).engine, shapes: 'fixed at the first run of each' },
+      facts: {
+        engine: optionsOf(options).engine,
+        shapes: 'fixed at the first run of each',
+        ...scheduleFacts(options),
+      },
       run: async (inputs) => (await forInputs(inputs)).run(inputs),
       profile: async (inputs) => (await forInputs(inputs)).profile!(inputs),
       dispose: async () => {
@@ -114,9 +123,9 @@ export const wasm: Target = {
 }
 
 function imageBytes(graph: Graph, options: TargetOptions): Uint8Array {
-  const { engine, threads } = optionsOf(options)
-  const target = engines[engine === 'fast' ? 'wasm-fast' : 'wasm-safe']
-  const chosen = parseSchedules(String(options.schedule ?? '{}'))
+  const { threads } = optionsOf(options)
+  const target = wasmEngine(options)
+  const chosen = schedulesFor(graph, options)
   const program = compile(graph, { engine: target, schedule: (node, x) => chosen(node, x, target) })
   return encodeImage(buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads }))
 }
@@ -146,6 +155,7 @@ async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Pr
       threads: header.threads,
       memoryBytes: memory.buffer.byteLength,
       temporaryBytes: header.temporaries,
+      ...scheduleFacts(options),
     },
     amplification: Object.fromEntries(
       header.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),

@@ -96,6 +96,7 @@ export function layouts(
     if (!/^conv(Integer)?\dd$/.test(n.op) || n.inputs[0] == null) continue
     const v = n.inputs[0]
     const pads = n.attributes.pads as readonly number[]
+    const strides = n.attributes.strides as readonly number[]
     const rank = pads.length / 2
     const start = n.attributes.layout === 'channelsLast' ? 1 : 2
     // Integer products take channels in pairs.
@@ -103,7 +104,7 @@ export function layouts(
     if (n.op.startsWith('convInteger') && n.attributes.groups === 1 && shapeOf(graph, v)[channel]! % 2 === 1)
       after[v]![channel] = 1
     if (n.op === 'conv2d' && n.attributes.groups === 1 && orderOf(v).at(-1) === channel)
-      gap[v] = gapOf(4 * shapeOf(graph, v)[channel]!, rows)
+      gap[v] = Math.max(gap[v]!, gapOf(4 * shapeOf(graph, v)[channel]! * strides.at(-1)!, rows))
     for (let d = 0; d < rank; d++) {
       before[v]![start + d] = Math.max(before[v]![start + d]!, pads[d]!)
       after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]! + extra(n, d, start))

@@ -1,8 +1,9 @@
 // Writing recurrent layers, quantisation, resizing, detection, signals, text, control flow and sequences.
 
 import type { DType } from '../../../core/dtype.ts'
-import { tensorOf } from '../../../core/tensor.ts'
-import type { Graph, Type } from '../../../ir/types.ts'
+import { integers, tensorOf } from '../../../core/tensor.ts'
+import { axisOf } from '../../../ir/op.ts'
+import { type Graph, isStatic, type Type } from '../../../ir/types.ts'
 import { NotWritable, typeProto, type Value, type WriteRow, type Written } from '../emit.ts'
 import { bodyProto } from '../graph-proto.ts'
 import { dtypeCodes } from '../tensors.ts'
@@ -63,15 +64,30 @@ const words: Record<string, Record<string, string>> = {
   aspect: { stretch: 'stretch', notLarger: 'not_larger', notSmaller: 'not_smaller' },
 }
 
+/** The sizes of all axes of a Resize that names some; undefined where they aren't known. */
+function wholeSizes(n: Written, axes: readonly number[]): number[] | undefined {
+  const sizes = n.constantOf(3)
+  const { shape } = n.type(0)
+  if (!sizes || n.has(1) || n.has(2) || !isStatic(shape)) return undefined
+  const out = [...shape]
+  integers(sizes).forEach((size, i) => {
+    out[axisOf(axes[i]!, out.length)] = size
+  })
+  return out
+}
+
 const resize: WriteRow = (n) => {
   const coordinates = n.string('coordinates')
   const old = coordinates === 'tfHalfPixelForNN'
   const antialias = n.flag('antialias')
   const symmetric = coordinates === 'halfPixelSymmetric'
-  if (antialias || n.a.axes !== undefined || n.string('aspect') !== 'stretch') n.needs(18)
+  // onnxruntime moves a transpose past a Resize without seeing its axes: where all sizes are known they are said.
+  const axes = n.a.axes as readonly number[] | undefined
+  const whole = axes && n.string('aspect') === 'stretch' ? wholeSizes(n, axes) : undefined
+  if (antialias || (axes && !whole) || n.string('aspect') !== 'stretch') n.needs(18)
   if (symmetric) n.needs(19)
   // Opset 13 left tfHalfPixelForNN out; onnxruntime takes it in every version.
-  n.emit('Resize', [n.in(0), n.in(1), n.in(2), n.int64In(3)], {
+  n.emit('Resize', [n.in(0), n.in(1), n.in(2), whole ? n.int64(whole) : n.int64In(3)], {
     mode: n.string('mode'),
     coordinate_transformation_mode: words.coordinates![coordinates],
     nearest_mode: n.string('mode') === 'nearest' ? words.rounding![n.string('rounding')] : undefined,
@@ -79,7 +95,7 @@ const resize: WriteRow = (n) => {
     exclude_outside: n.flag('excludeOutside') || undefined,
     extrapolation_value: n.float('extrapolation'),
     antialias: antialias || undefined,
-    axes: n.a.axes as Value,
+    axes: whole ? undefined : (axes as Value),
     keep_aspect_ratio_policy:
       old || n.string('aspect') === 'stretch' ? undefined : words.aspect![n.string('aspect')],
   })

@@ -102,8 +102,13 @@ const fullyConnected: Decomposition = (b, inputs, node) => {
   if (depth === undefined) throw open('tfliteHybridFullyConnected')
   const rows = !a.keepDims || e.rank(x) === 1 ? e.op('reshape', [x, e.list('int64', [-1, depth])]) : x
   const q = quantised(e, rows, [-1], a.asymmetric === true)
-  const weights = e.turned(e.centred(w, 0, 'int8'))
-  let sums = e.op('matMulInteger', [q.values, weights, null, null])
+  // Without a zero point, onnxruntime 1.30 fuses product, cast and scales, and takes the first row's scale for all rows: of more than
+  // one row it gets a plain product.
+  const plain = q.zero === null && !e.shape(rows)?.slice(0, -1).every((d) => d === 1)
+  const weights = e.turned(e.centred(w, 0, plain ? 'int32' : 'int8'))
+  let sums = plain
+    ? e.op('matMul', [e.cast(q.values, 'int32'), weights])
+    : e.op('matMulInteger', [q.values, weights, null, null])
   // Σ (q − zero) · w, the zero point one for each row.
   if (q.zero !== null) sums = e.op('sub', [sums, e.op('mul', [q.zero, columnSums(e, weights)])])
   return [finished(e, sums, q.scale, inputs[2] ?? null, a)]

@@ -86,7 +86,7 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
   const weight = (n: number): number =>
     n * (engine.name.startsWith('c-') ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
   let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
-  if (engine.name.startsWith('c-')) best[0] += weight(x.depth * x.columns)
+  best[0] += weight(x.depth * x.columns)
   for (const m of [2, 4]) {
     const area = (m + 2) ** 2
     const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)

@@ -104,7 +104,8 @@ const fullyConnected: Decomposition = (b, inputs, node) => {
   const q = quantised(e, rows, [-1], a.asymmetric === true)
   // Without a zero point, onnxruntime 1.30 fuses product, cast and scales, and takes the first row's scale for all rows: of more than
   // one row it gets a plain product.
-  const plain = q.zero === null && !e.shape(rows)?.slice(0, -1).every((d) => d === 1)
+  const single = e.shape(rows)?.at(-2) === 1 && e.rank(rows) === 2
+  const plain = q.zero === null && !single
   const weights = e.turned(e.centred(w, 0, plain ? 'int32' : 'int8'))
   let sums = plain
     ? e.op('matMul', [e.cast(q.values, 'int32'), weights])

@@ -45,14 +45,14 @@ test('a schedule given by shape holds for every node of that shape', () => {
   const engine = engines['wasm-safe']
   const keys = kernelKeys(graph)
   const chosen = parseSchedules(JSON.stringify({ [keys.get('a')!]: { rows: 3 } }), keys)
-  const [{ extent }] = kernelsOf(graph, engine) as [{ extent: Parameters<typeof chosen>[1] }]
+  const { extent } = kernelsOf(graph, engine)[0]!
   expect(chosen('b', extent, engine).rows).toBe(3)
   expect(chosen('c', extent, engine)).toEqual(defaultSchedule(extent, engine))
 })
 
 test('a tile that no processor could hold is refused', () => {
   const chosen = parseSchedules('{"*": {"rows": 64, "columns": 256}}')
-  const [{ extent }] = kernelsOf(graph, engines['wasm-safe']) as [{ extent: Parameters<typeof chosen>[1] }]
+  const { extent } = kernelsOf(graph, engines['wasm-safe'])[0]!
   expect(() => chosen('conv', extent, engines['wasm-safe'])).toThrow(
     'schedule of conv: a tile of 64 × 256, expected at most 256 vectors of 4',
   )

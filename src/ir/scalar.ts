@@ -28,7 +28,14 @@ export type Expr =
   /** An operand (`x`, `y`), an attribute (`alpha`), a loop variable or a local. */
   | { readonly kind: 'var'; readonly name: string }
   /** `width` (default 1) consecutive elements of a buffer. Loads and the forms below belong to loops (src/compile/loops.ts). */
-  | { readonly kind: 'load'; readonly buffer: string; readonly index: Expr; readonly width?: number }
+  | {
+      readonly kind: 'load'
+      readonly buffer: string
+      readonly index: Expr
+      readonly width?: number
+      /** Not widened: for `dot` alone. */
+      readonly raw?: boolean
+    }
   | { readonly kind: 'call'; readonly fn: ScalarFn; readonly args: readonly Expr[] }
   | { readonly kind: 'cast'; readonly type: DType; readonly arg: Expr }
   /** An element of a local array. */

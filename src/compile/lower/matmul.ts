@@ -2,8 +2,9 @@
 
 import { sizeOf } from '../../core/tensor.ts'
 import { rounded } from '../formula.ts'
+import { gapOf } from '../layout.ts'
 import { broadcastTo, type View } from '../view.ts'
-import type { Lower } from './lowering.ts'
+import { copy, type Lower, type Lowering } from './lowering.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
 
 export const matMul: Lower = (x) => {
@@ -17,7 +18,7 @@ export const matMul: Lower = (x) => {
     0,
     out.shape.length - (a.shape.length > 1 ? 1 : 0) - (b.shape.length > 1 ? 1 : 0),
   )
-  const l = broadcastTo(left, [...lead, m, depth])
+  const l = broadcastTo(spread(x, left, columns), [...lead, m, depth])
   const r = broadcastTo(right, [...lead, depth, columns])
   // A result as [lead…, m, columns], whatever dimensions the operands lacked.
   const full = (v: View): View => {
@@ -85,3 +86,19 @@ export const matMul: Lower = (x) => {
 }
 
 export const matMulInteger = centredOnly(matMul)
+
+/** The left side as a copy whose rows lie in different sets of the first-level cache (see `gapOf`), where that pays. */
+function spread(x: Lowering, v: View, columns: number): View {
+  const [rows, depth] = [v.shape.at(-2)!, v.shape.at(-1)!]
+  // Measured: at 2 kB a copy costs what it gains, at 4 kB (1024 × 1024 × 1024) the product gets a quarter faster.
+  const bytes = 4 * v.strides.at(-2)!
+  const gap = v.strides.at(-1) === 1 && bytes % 4096 === 0 ? gapOf(bytes, x.engine.tile[0]) : 0
+  if (gap === 0 || v.dtype !== 'float32' || rows < 16 || columns < 256) return v
+  const strides = v.shape.map((_, d) =>
+    d === v.shape.length - 1 ? 1 : sizeOf(v.shape.slice(d + 1, -1)) * (depth + gap),
+  )
+  const buffer = x.program.buffer(`${x.op}.spread`, v.dtype, v.shape[0]! * strides[0]!, 'temp')
+  const to: View = { buffer, dtype: v.dtype, shape: v.shape, strides, offset: 0 }
+  copy(x, v, to, 'spread')
+  return to
+}

@@ -63,11 +63,17 @@ export function uncompilable(graph: Graph): Unsupported[] {
       continue
     }
     const l = loweringOf(n.op)
-    if ((l && !('gap' in l)) || n.op in table) continue
-    const op = l ? `${n.op} (${l.gap})` : n.op
+    const strings = [...n.inputs, ...n.outputs].some((v) => v !== null && isStrings(graph, v))
+    if (!strings && ((l && !('gap' in l)) || n.op in table)) continue
+    const op = strings ? `${n.op} (strings)` : l ? `${n.op} (${l.gap})` : n.op
     found.set(op, { op, count: (found.get(op)?.count ?? 0) + 1 })
   }
   return [...found.values()]
+}
+
+const isStrings = (graph: Graph, v: ValueId): boolean => {
+  const { type } = graph.values[v]!
+  return type.kind === 'tensor' && type.dtype === 'string'
 }
 
 /** Operands that decide shapes: which inputs of which operators must be known before compiling. */

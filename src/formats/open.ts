@@ -1,7 +1,7 @@
 // Opening a model: detect, read, verify. Formats that only their own runtime can run have no graph here yet.
 
 import { InputError, UnsupportedError } from '../core/errors.ts'
-import { digest } from '../core/hash.ts'
+import { digest, digestText } from '../core/hash.ts'
 import { parseGraph } from '../ir/text.ts'
 import type { Graph } from '../ir/types.ts'
 import { verify } from '../ir/verify.ts'
@@ -52,9 +52,12 @@ export function safeName(name: string, where: string): string {
 export async function openModel(files: ModelFiles): Promise<Model> {
   const format = detectFormat(files)
   const { where } = files
+  // What the model is made of: its size and its digest count the weights beside it.
+  const parts = new Map<string, Uint8Array>()
   const read = (name: string): Uint8Array => {
-    const bytes = files.read(safeName(name, where))
+    const bytes = parts.get(name) ?? files.read(safeName(name, where))
     if (!bytes) throw new InputError(`${where}: its part ${name} is missing. Put it beside the model.`)
+    parts.set(name, bytes)
     return bytes
   }
   let graph: Graph
@@ -90,5 +93,14 @@ export async function openModel(files: ModelFiles): Promise<Model> {
     throw new InputError(`${where}: the graph contradicts itself (${problems.length}): ${shown.join('; ')}`)
   }
   const name = where.replace(/\/+$/, '').split('/').at(-1)!
-  return { name, source: where, format, bytes: main?.length ?? 0, digest: main ? digest(main) : '', graph }
+  if (files.file) parts.set('', files.file)
+  const all = [...parts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, part]) => part)
+  return {
+    name,
+    source: where,
+    format,
+    bytes: all.reduce((n, part) => n + part.length, 0),
+    digest: all.length === 1 ? digest(all[0]!) : digestText(all.map(digest).join(' ')),
+    graph,
+  }
 }

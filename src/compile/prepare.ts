@@ -65,7 +65,7 @@ export function uncompilable(graph: Graph): Unsupported[] {
     const l = loweringOf(n.op)
     const strings = [...n.inputs, ...n.outputs].some((v) => v !== null && isStrings(graph, v))
     if (!strings && ((l && !('gap' in l)) || n.op in table)) continue
-    const op = strings ? `${n.op} (strings)` : l ? `${n.op} (${l.gap})` : n.op
+    const op = strings ? `${n.op} (strings)` : l && 'gap' in l ? `${n.op} (${l.gap})` : n.op
     found.set(op, { op, count: (found.get(op)?.count ?? 0) + 1 })
   }
   return [...found.values()]

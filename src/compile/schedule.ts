@@ -11,19 +11,42 @@ export type Engine = {
   readonly tile: readonly [rows: number, columns: number]
   /** The same for integer products, which need a register more for each. */
   readonly integerTile: readonly [rows: number, columns: number]
+  /** Reduction steps written out in one iteration of the innermost loop. */
+  readonly unroll: number
   /** Density below which a sparse convolution is faster than the dense one. */
   readonly sparseBelow: number
 }
 
 export const engines: Readonly<Record<Engine['name'], Engine>> = {
   // V8 spills beyond 16 live vectors; 6×8 keeps 12 sums, 2 columns and a row.
-  'wasm-safe': { name: 'wasm-safe', lanes: 4, tile: [6, 8], integerTile: [4, 8], sparseBelow: 0.25 },
+  'wasm-safe': {
+    name: 'wasm-safe',
+    lanes: 4,
+    tile: [6, 8],
+    integerTile: [4, 8],
+    sparseBelow: 0.25,
+    unroll: 2,
+  },
   // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
-  'wasm-fast': { name: 'wasm-fast', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45 },
-  'c-avx512': { name: 'c-avx512', lanes: 16, tile: [14, 32], integerTile: [10, 32], sparseBelow: 0.45 },
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45 },
-  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
-  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
+  'wasm-fast': {
+    name: 'wasm-fast',
+    lanes: 8,
+    tile: [6, 16],
+    integerTile: [5, 16],
+    sparseBelow: 0.45,
+    unroll: 4,
+  },
+  'c-avx512': {
+    name: 'c-avx512',
+    lanes: 16,
+    tile: [14, 32],
+    integerTile: [10, 32],
+    sparseBelow: 0.45,
+    unroll: 1,
+  },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45, unroll: 1 },
+  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3, unroll: 1 },
+  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5, unroll: 1 },
 }
 
 export type ConvAlgorithm = 'direct' | 'im2col' | 'spatialPack' | 'winograd2' | 'winograd4'
@@ -56,8 +79,16 @@ export type Extent = {
   readonly winograd: { readonly height: number; readonly width: number } | undefined
 }
 
-/** Activations of one block: half of a typical second-level cache, in float32 values. */
+/** A quarter of a second-level cache of 1 MB, in float32 values. */
 const blockElements = 65536
+
+/** Weights that stay in the second-level cache are read again by every block, whose results then stay there; larger ones are to be read once. */
+function blockOf(x: Extent, rows: number): number {
+  const left = x.fresh ?? x.depth
+  const elements =
+    x.depth * x.columns <= blockElements ? blockElements / (left + x.columns) : (2 * blockElements) / left
+  return Math.max(1, Math.floor(elements / rows))
+}
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
@@ -69,7 +100,7 @@ export function defaultSchedule(x: Extent, engine: Engine): Schedule {
     sparse,
     rows,
     columns,
-    block: Math.max(1, Math.floor(blockElements / ((x.fresh ?? x.depth) * rows))),
+    block: blockOf(x, rows),
     unroll: 1,
   }
 }

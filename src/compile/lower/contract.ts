@@ -198,12 +198,7 @@ export function contract(
       const vectors = width / lanes
       const vector: LoopType = { type: c.type, lanes }
       const zero = repeat(typedConstant(0, c.type), lanes)
-      const [acc, weights, row, value] = ['acc', 'w', 'row', 'a'].map((n) => k.name(n)) as [
-        string,
-        string,
-        string,
-        string,
-      ]
+      const [acc, row] = [k.name('acc'), k.name('row')]
       const rowsOf = (n: number, write: (i: Expr) => Statement[]): Statement[] =>
         loop(k.name('u'), 0, n, write, { mode: 'unrolled' })
       // Where rows lie evenly, a row's place is a constant distance from the first.
@@ -225,35 +220,45 @@ export function contract(
           ? k.loadPlace(buffer, place, count)
           : { ...(k.loadPlace(buffer, place, count * pair) as Extract<Expr, { kind: 'load' }>), raw: true }
       const held: LoopType = pair === 1 ? vector : { type: 'int16', lanes: lanes * pair }
-      const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => [
-        ...each(vectors, (v) => [
-          declare(
-            `${weights}_${v}`,
-            held,
-            raw(c.right.buffer, plus(plus(panelStart, times(depthIndex, width)), v * lanes * pair), lanes),
-          ),
-        ]),
-        ...rowsOf(height, (i) => [
-          declare(
-            value,
-            held,
-            repeat(raw(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset), 1), lanes),
-          ),
-          ...each(vectors, (v) => {
-            const slot = plus(times(i, vectors), v)
-            const [a, b, sums] = [variable(value), variable(`${weights}_${v}`), element(acc, slot)]
-            return [
-              assign(acc, pair === 1 ? call('fma', a, b, sums) : { kind: 'dot', acc: sums, a, b }, slot),
-            ]
-          }),
-        ]),
-      ]
+      const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => {
+        const [weights, value] = [k.name('w'), k.name('a')]
+        return [
+          ...each(vectors, (v) => [
+            declare(
+              `${weights}_${v}`,
+              held,
+              raw(c.right.buffer, plus(plus(panelStart, times(depthIndex, width)), v * lanes * pair), lanes),
+            ),
+          ]),
+          ...rowsOf(height, (i) => [
+            declare(
+              value,
+              held,
+              repeat(
+                raw(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset), 1),
+                lanes,
+              ),
+            ),
+            ...each(vectors, (v) => {
+              const slot = plus(times(i, vectors), v)
+              const [a, b, sums] = [variable(value), variable(`${weights}_${v}`), element(acc, slot)]
+              return [
+                assign(acc, pair === 1 ? call('fma', a, b, sums) : { kind: 'dot', acc: sums, a, b }, slot),
+              ]
+            }),
+          ]),
+        ]
+      }
       const nest = (d: number, at: Expr, place: Expr): Statement[] => {
         if (d === depth.shape.length) return sum(at, place)
         const extent = depth.shape[d]!
         const inner = (i: Expr): Statement[] =>
           nest(d + 1, plus(times(at, extent), i), plus(place, times(i, depth.strides[0]![d]!)))
-        return loop(k.name('k'), 0, extent, inner, { step: d === depth.shape.length - 1 ? pair : 1 })
+        if (d < depth.shape.length - 1) return loop(k.name('k'), 0, extent, inner)
+        // Several reduction steps an iteration, where they divide the extent.
+        const steps = extent % (s.unroll * pair) === 0 ? s.unroll : 1
+        const several = (i: Expr): Statement[] => each(steps, (n) => inner(plus(i, n * pair)))
+        return loop(k.name('k'), 0, extent, several, { step: steps * pair })
       }
       const column = times(index, s.columns)
       const results = (i: Expr): Statement[] => {

@@ -12,7 +12,7 @@ import { evaluateNode } from '../ir/evaluate.ts'
 import { numberOf } from '../ir/op.ts'
 import { boundFormula, forEachBroadcast } from '../ir/ops/elementwise.ts'
 import { opNamed } from '../ir/ops/index.ts'
-import { type Datum, isTensor, type Node } from '../ir/types.ts'
+import { type Datum, isGraph, isTensor, type Node } from '../ir/types.ts'
 import { errorFunction } from './formula-error.ts'
 
 export const lambda = 8
@@ -109,6 +109,13 @@ export function boundNode(
   if (node.op === 'quantizeLinear')
     return { outputs: [tiesOfQuantize(tensors, first)], how: 'exact but for halves' }
   if (node.op === 'cast' && !isFloat(first.dtype)) return { outputs: [0], how: 'exact' }
+  // A body's results may be integers and floats: what its floats may round to is measured.
+  if (Object.values(node.attributes).some(isGraph)) {
+    const float = results.find((t) => isTensor(t) && isFloat(t.dtype))
+    return isTensor(float)
+      ? sensitivity(node, inputs, results, unitRoundoff(float.dtype) * amplification)
+      : { outputs: results.map(() => 0), how: 'exact' }
+  }
   if (u === 0 || exact.has(node.op)) return { outputs: results.map(() => 0), how: 'exact' }
   const formula = opNamed(node.op)?.formula
   if (formula) {

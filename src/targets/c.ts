@@ -134,21 +134,29 @@ type Parts = {
   readonly main: string
   readonly units: readonly string[]
   readonly arenaBytes: number
-  readonly steps: readonly { readonly nodes: readonly string[]; readonly name: string }[]
+  readonly steps: readonly {
+    readonly nodes: readonly string[]
+    readonly name: string
+    readonly amplification: number
+  }[]
 }
 
 function encode(graph: Graph, o: COptionsChosen): Uint8Array {
   const engine = engines[engineOf[o.vector]]
   const chosen = schedulesFor(graph, o)
   const program = compile(graph, { engine, schedule: (node, x) => chosen(node, x, engine) })
-  const names = program.steps.map((s) => ({ nodes: s.nodes, name: program.kernels[s.kernel]!.name }))
+  const steps = program.steps.map(({ nodes, kernel, amplification }) => ({
+    nodes,
+    name: program.kernels[kernel]!.name,
+    amplification,
+  }))
   const { weights, ...files } = renderUnits(
     program,
     { name: 'model', dialect: o.vector === 'none' ? 'c99' : 'gnu', weights: 'beside', threads: o.threads },
     availableParallelism(),
   )
   const { header, main, units, arenaBytes } = files
-  const parts: Parts = { header, main, units, arenaBytes, steps: names }
+  const parts: Parts = { header, main, units, arenaBytes, steps }
   const text = new TextEncoder().encode(JSON.stringify(parts))
   const bytes = new Uint8Array(8 + text.length + weights!.length)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true)
@@ -245,6 +253,9 @@ async function load(
   }
   return {
     facts: { ...facts(chosen, compiler), memoryBytes: parts.arenaBytes + weights.length },
+    amplification: Object.fromEntries(
+      parts.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
+    ),
     run: async (inputs) => go(inputs).results,
     async profile(inputs) {
       const { ports } = go(inputs)

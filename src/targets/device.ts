@@ -163,14 +163,27 @@ const factsOf = (d: Device, o: DeviceOptions): Record<string, string | number | 
   fused: o.fused,
 })
 
-type Parts = Pick<CFiles, 'source' | 'header' | 'arenaBytes' | 'weightBytes'> & { readonly weights: string }
+type Parts = Pick<CFiles, 'source' | 'header' | 'arenaBytes' | 'weightBytes'> & {
+  readonly weights: string
+  readonly amplification: Readonly<Record<string, number>>
+}
 
 /** The program; weights in base64, in the device's byte order. */
 function filesOf(d: Device, fixed: Graph): Parts {
   const program = compile(prepare(fixed), { engine: engines['c-scalar'] })
+  const amplification = Object.fromEntries(
+    program.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
+  )
   const files = renderC(program, { name: 'model', dialect: 'c99', weights: 'beside', bigEndian: d.bigEndian })
   const { source, header, arenaBytes, weightBytes } = files
-  return { source, header, arenaBytes, weightBytes, weights: Buffer.from(files.weights!).toString('base64') }
+  return {
+    source,
+    header,
+    arenaBytes,
+    weightBytes,
+    amplification,
+    weights: Buffer.from(files.weights!).toString('base64'),
+  }
 }
 
 const flagsOf = (d: Device, o: DeviceOptions): string[] => [
@@ -219,6 +232,7 @@ async function load(d: Device, graph: Graph, parts: Parts, o: DeviceOptions): Pr
   const weights = Buffer.from(parts.weights, 'base64')
   return {
     facts,
+    amplification: parts.amplification,
     async run(given) {
       checkInputs(graph, given)
       const room = privateFolder()

@@ -5,8 +5,9 @@ import type { DType } from '../../../core/dtype.ts'
 import { bytesOf } from '../../../core/dtype.ts'
 import { BugError } from '../../../core/errors.ts'
 import { type Expr, type ScalarFn, variable } from '../../../ir/scalar.ts'
-import { type ComputeType, type Kernel, type LoopType, type Statement, typeOf } from '../../loops.ts'
-import { Bytes, type CodeFunction, f32, f64, i32, i64, v128 } from './encoder.ts'
+import { type Kernel, type LoopType, type Statement, typeOf } from '../../loops.ts'
+import { Assembler, isFloating, isVector, wasmType, wide } from './assembler.ts'
+import { type CodeFunction, f32, f64, i32, i64, v128 } from './encoder.ts'
 import { loadOps, scalarOps, storeOps, vectorOps } from './opcodes.ts'
 import { type Access, type Pointers, planPointers } from './pointers.ts'
 
@@ -19,16 +20,6 @@ export type EmitOptions = {
 
 type Load = Extract<Expr, { kind: 'load' }>
 type Call = Extract<Expr, { kind: 'call' }>
-const isVector = (t: LoopType): boolean => t.lanes > 1
-const wide = (t: ComputeType): boolean => t === 'int64' || t === 'uint64'
-const isFloating = (t: ComputeType): boolean => t === 'float32' || t === 'float64'
-
-function wasmType(t: LoopType): number {
-  if (isVector(t)) return v128
-  if (t.type === 'float32') return f32
-  if (t.type === 'float64') return f64
-  return wide(t.type) ? i64 : i32
-}
 
 /** Renders an expanded kernel. */
 export function emitKernel(kernel: Kernel, options: EmitOptions): CodeFunction {
@@ -44,20 +35,17 @@ export function emitKernel(kernel: Kernel, options: EmitOptions): CodeFunction {
   return emitter.run()
 }
 
-class Emitter {
+class Emitter extends Assembler {
   private readonly kernel: Kernel
   private readonly options: EmitOptions
   private readonly pointers: Pointers
-  private readonly out = new Bytes()
-  private readonly slots = new Map<string, number>()
-  private readonly localTypes: number[] = []
   private readonly types = new Map<string, LoopType>()
   private readonly dtypes: ReadonlyMap<string, DType>
   private readonly memo = new Map<Expr, LoopType>()
   private accesses: ReadonlyMap<Expr | Statement, Access> = new Map()
-  private temporaries = 0
 
   constructor(kernel: Kernel, options: EmitOptions) {
+    super(kernel.parameters.length + 2)
     this.kernel = kernel
     this.options = options
     this.pointers = planPointers(kernel)
@@ -81,32 +69,6 @@ class Emitter {
 
   private typeOf(e: Expr): LoopType {
     return typeOf(e, { locals: this.types, buffers: this.dtypes, memo: this.memo })
-  }
-
-  private slot(name: string, type: number): number {
-    const known = this.slots.get(name)
-    if (known !== undefined) return known
-    const i = this.kernel.parameters.length + 2 + this.localTypes.push(type) - 1
-    this.slots.set(name, i)
-    return i
-  }
-  private temporary(type: number): number {
-    return this.slot(`temporary ${this.temporaries++}`, type)
-  }
-  private get(slot: number): void {
-    this.out.byte(0x20).u(slot)
-  }
-  private set(slot: number): void {
-    this.out.byte(0x21).u(slot)
-  }
-  private tee(slot: number): void {
-    this.out.byte(0x22).u(slot)
-  }
-  private simd(op: number): void {
-    this.out.byte(0xfd).u(op)
-  }
-  private i32const(n: number | bigint): void {
-    this.out.byte(0x41).s(n)
   }
 
   private block(body: readonly Statement[]): void {
@@ -220,32 +182,6 @@ class Emitter {
     for (let i = 0; i < 16; i++) this.out.byte(i < 4 * size ? Math.floor(i / size) * 4 + (i % size) : 0)
     this.simd(size === 1 ? 90 : 91)
     this.out.byte(0).u(offset).byte(0)
-  }
-
-  private lanewiseAnd(n: number): void {
-    this.i32const(n)
-    this.simd(17)
-    this.simd(78)
-  }
-
-  /** Wraps what is on the stack to a narrow storage type, in its compute type. Full-width types stay as they are. */
-  private narrow(d: DType, t: LoopType): void {
-    const vector = isVector(t)
-    if (d === 'uint8' || d === 'uint16' || d === 'uint4') {
-      const mask = d === 'uint8' ? 255 : d === 'uint16' ? 65535 : 15
-      if (vector) this.lanewiseAnd(mask)
-      else {
-        this.i32const(mask)
-        this.out.byte(0x71)
-      }
-    } else if (d === 'int8' || d === 'int16' || d === 'int4') {
-      const shift = d === 'int8' ? 24 : d === 'int16' ? 16 : 28
-      for (const right of [false, true]) {
-        this.i32const(shift)
-        if (vector) this.simd(right ? 172 : 171)
-        else this.out.byte(right ? 0x75 : 0x74)
-      }
-    }
   }
 
   private load(e: Load): void {
@@ -379,25 +315,6 @@ class Emitter {
     }
     this.simd(t.type === 'float32' ? 19 : 17)
   }
-  /** Turns 0 or 1 (below a 0 on the stack) into 0 or −1: swaps by a temporary. */
-  private i32constSubtract(): void {
-    const zero = this.temporary(i32)
-    const v = this.temporary(i32)
-    this.set(zero)
-    this.set(v)
-    this.get(zero)
-    this.get(v)
-    this.out.byte(0x6b)
-  }
-
-  private extract(type: ComputeType, lane: number): void {
-    this.simd(type === 'float32' ? 31 : 27)
-    this.out.byte(lane)
-    if (type === 'bool') {
-      this.i32const(1)
-      this.out.byte(0x71)
-    }
-  }
 
   private across(fn: ScalarFn, arg: Expr): void {
     const t = this.typeOf(arg)
@@ -441,25 +358,6 @@ class Emitter {
       else if (b === 'float32' && a !== 'float32') this.simd(a === 'uint32' ? 251 : 250)
     } else this.convert(from.type, target.type)
     this.narrow(to, target)
-  }
-
-  /** Scalar conversion between compute types. */
-  private convert(a: ComputeType, b: ComputeType): void {
-    if (a === b) return
-    const unsigned = (t: ComputeType): boolean => t[0] === 'u' || t === 'bool'
-    const out = this.out
-    if (b === 'bool') {
-      if (a === 'float32') out.byte(0x43).f32(0).byte(0x5c)
-      else if (a === 'float64') out.byte(0x44).f64(0).byte(0x62)
-      else if (wide(a)) out.byte(0x50, 0x45)
-      else out.byte(0x45, 0x45)
-    } else if (isFloating(b)) {
-      if (isFloating(a)) out.byte(b === 'float32' ? 0xb6 : 0xbb)
-      else out.byte((b === 'float32' ? 0xb2 : 0xb7) + (wide(a) ? 2 : 0) + (unsigned(a) ? 1 : 0))
-    } else if (isFloating(a)) {
-      out.byte(0xfc, (wide(b) ? 4 : 0) + (a === 'float64' ? 2 : 0) + (unsigned(b) ? 1 : 0))
-    } else if (wide(b) && !wide(a)) out.byte(unsigned(a) ? 0xad : 0xac)
-    else if (!wide(b) && wide(a)) out.byte(0xa7)
   }
 
   private call(e: Call): void {

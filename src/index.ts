@@ -63,7 +63,7 @@ export const registry = async (): Promise<Registry> => await import('./targets/r
 
 // What the verbs of the command line do
 
-export { bench, benchSubjects } from './studies/bench.ts'
+export { bench, benchModel, benchSubjects } from './studies/bench.ts'
 export { benchPlot } from './studies/bench-plot.ts'
 export { type BenchResult, rowName } from './studies/bench-result.ts'
 export { benchMarkdown } from './studies/bench-table.ts'
@@ -71,6 +71,16 @@ export { type CheckData, type CheckOptions, check, graphFor } from './studies/ch
 export type { CheckResult, TargetResult } from './studies/check-result.ts'
 export { type CompareResult, compare, type Side } from './studies/compare.ts'
 export { type RunResult, runModel } from './studies/run.ts'
+export { openTuning, type Tuning, type TuningRecord } from './studies/store-tuning.ts'
+export {
+  algorithmName,
+  kernelWords,
+  type TunedKernel,
+  type TuneOptions,
+  type TuneResult,
+  tune,
+  withTuned,
+} from './studies/tune.ts'
 
 // Reports
 

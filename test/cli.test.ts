@@ -29,7 +29,7 @@ test('help names every verb, and every verb has examples', () => {
   const { status, stdout } = strata(root, '--help')
   expect(status).toBe(0)
   const verbs = [...stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map((m) => m[1]!)
-  expect(verbs).toEqual(['check', 'compare', 'inspect', 'run', 'bench', 'convert', 'zoo', 'peers'])
+  expect(verbs).toEqual(['check', 'compare', 'inspect', 'run', 'bench', 'tune', 'convert', 'zoo', 'peers'])
   for (const verb of verbs) {
     const help = strata(root, verb, '--help')
     expect(help.status).toBe(0)

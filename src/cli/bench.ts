@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { BenchResult } from '../index.ts'
-import { count, counts, dataOptions, dims, list, sampleOptions } from './options.ts'
+import { count, counts, dataOptions, dims, list, sampleOptions, tunedOption } from './options.ts'
 import type { Style, Verb } from './verb.ts'
 import { writeWhole } from './write.ts'
 
@@ -23,6 +23,7 @@ export const bench: Verb = {
       flags: '--output <folder>',
       says: 'where the tables, the plot and the document go; none are written if absent',
     },
+    tunedOption,
     ...dataOptions,
   ],
   examples: [
@@ -47,11 +48,16 @@ export const bench: Verb = {
     }
     const names = options.targets as string[] | undefined
     const baseline = options.baseline as string | undefined
+    const subjects = api.benchSubjects(
+      names && baseline && !names.includes(baseline) ? [...names, baseline] : names,
+    )
+    const graphs = models.map((m) => m.graph)
+    const records = options.tuned ? api.openTuning() : undefined
     const result = await api.bench({
       models,
-      subjects: api.benchSubjects(
-        names && baseline && !names.includes(baseline) ? [...names, baseline] : names,
-      ),
+      subjects: records
+        ? subjects.map((s) => ({ ...s, options: api.withTuned(graphs, s, records) }))
+        : subjects,
       threads: options.threads as number[],
       repeats: options.repeats as number,
       clock: options.cpu ? 'cpu' : 'wall',

@@ -9,6 +9,7 @@ import {
   sampleOptions,
   subjectOptions,
   targetsOption,
+  tunedOption,
 } from './options.ts'
 import type { Verb } from './verb.ts'
 import { writeWhole } from './write.ts'
@@ -30,6 +31,7 @@ export const check: Verb = {
       parse: list,
     },
     targetsOption,
+    tunedOption,
     {
       flags: '--attribute <n>',
       says: 'inputs whose inner values are judged one by one',
@@ -58,8 +60,13 @@ export const check: Verb = {
       ...(await api.samplesFor(model, { ...sampleOptions(options, api.InputError), files: api.nodeFiles })),
       ...(classes && { classes }),
     }
+    const subjects = api.subjectsFor(await api.registry(), model, subjectOptions(options))
+    const records = options.tuned ? api.openTuning() : undefined
+    const graphs = records ? [api.graphFor(model.graph, data.samples[0]!)] : []
     const result = await api.check(model, data, {
-      subjects: api.subjectsFor(await api.registry(), model, subjectOptions(options)),
+      subjects: records
+        ? subjects.map((s) => ({ ...s, options: api.withTuned(graphs, s, records) }))
+        : subjects,
       command: io.command,
       machine: { strata: io.version, machine: api.sayMachine(api.probeMachine()) },
       attribute: options.attribute as number,

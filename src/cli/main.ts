@@ -12,10 +12,11 @@ import { inspect } from './inspect.ts'
 import { peers } from './peers.ts'
 import { progressBar } from './progress.ts'
 import { run as runVerb } from './run.ts'
+import { tune } from './tune.ts'
 import type { Io, Options, Verb } from './verb.ts'
 import { zoo } from './zoo.ts'
 
-const verbs: readonly Verb[] = [check, compare, inspect, runVerb, bench, convert, zoo, peers]
+const verbs: readonly Verb[] = [check, compare, inspect, runVerb, bench, tune, convert, zoo, peers]
 
 const width = (): number => Math.min(process.stdout.columns ?? 100, 110)
 

@@ -65,6 +65,11 @@ export const nativeOptions: readonly OptionSpec[] = [
   { flags: '--trust', says: 'let a native target run the code that a file holds' },
 ]
 
+export const tunedOption: OptionSpec = {
+  flags: '--tuned',
+  says: 'use what strata tune found on this machine, on wasm and c',
+}
+
 export const dims = (options: Options): Record<string, number> | undefined =>
   options.dims as Record<string, number> | undefined
 

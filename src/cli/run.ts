@@ -9,6 +9,7 @@ import {
   nativeOptions,
   sampleOptions,
   subjectOptions,
+  tunedOption,
 } from './options.ts'
 import type { Io, Verb } from './verb.ts'
 import { writeWhole } from './write.ts'
@@ -27,6 +28,7 @@ export const run: Verb = {
     { flags: '--target <name>', says: 'what runs it; the reference if absent' },
     { flags: '--value <names>', says: 'inner values to give as well, by name', parse: list },
     { flags: '--output <folder>', says: 'where the .npy files go; none are written if absent' },
+    tunedOption,
     ...nativeOptions,
   ],
   examples: [
@@ -44,12 +46,14 @@ export const run: Verb = {
     const target = options.target as string | undefined
     const values = options.value as string[] | undefined
     const sized = dims(options)
+    const records = options.tuned ? api.openTuning() : undefined
     const { side, model, close } = await api.openSide(source!, await api.registry(), {
       ...(python !== undefined && { python }),
       ...(trust !== undefined && { trust }),
       ...(target !== undefined && { target }),
       ...(values && { values }),
       ...(sized && { dims: sized }),
+      ...(records && { optionsFor: (graph, subject) => api.withTuned([graph], subject, records) }),
     })
     try {
       const data = await api.samplesFor(model, {

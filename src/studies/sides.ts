@@ -8,7 +8,7 @@ import { filesAt, isThere } from '../formats/files.ts'
 import { type Model, readable } from '../formats/open.ts'
 import { withOutputs } from '../ir/graph.ts'
 import { type Datum, type Graph, isTensor, type Value } from '../ir/types.ts'
-import type { Executable, NativeTarget } from '../targets/target.ts'
+import type { Executable, NativeTarget, TargetOptions } from '../targets/target.ts'
 import { graphFor, type Subject } from './check.ts'
 import { referenceSide, type Side } from './compare.ts'
 import { openSource, withDimensions } from './models.ts'
@@ -25,6 +25,8 @@ export type SideOptions = Omit<SubjectOptions, 'names'> & {
   readonly dims?: Readonly<Record<string, number>>
   /** Instead of the one that the name carries. */
   readonly target?: string
+  /** The target's options for a graph with its shapes; the subject's own if absent. */
+  readonly optionsFor?: (graph: Graph, subject: Subject) => TargetOptions
   /** Inner values to give besides the outputs, by name. */
   readonly values?: readonly string[]
 }
@@ -43,7 +45,7 @@ export async function openSide(
   const graph = withValues(model.graph, options.values ?? [])
   if (target === undefined) return { side: referenceSide(model.name, graph), model, close: async () => {} }
   const [subject] = subjectsFor(registry, model, { ...options, names: [target] })
-  return targetSide({ ...model, graph }, subject!)
+  return targetSide({ ...model, graph }, subject!, options.optionsFor)
 }
 
 /** An @ that is part of the path stays there: what follows it must be a target's name. */
@@ -78,7 +80,7 @@ function withValues(graph: Graph, names: readonly string[]): Graph {
 }
 
 /** Compiles for the shapes of each sample that comes; what was compiled is kept. */
-function targetSide(model: Model, subject: Subject): OpenSide {
+function targetSide(model: Model, subject: Subject, optionsFor: SideOptions['optionsFor']): OpenSide {
   const { graph } = model
   const made = new Map<string, Executable>()
   const side: Side = {
@@ -92,7 +94,8 @@ function targetSide(model: Model, subject: Subject): OpenSide {
       if (!executable) {
         const presence = await subject.target.presence(subject.options)
         if (!presence.present) throw new InputError(`${nameOf(subject)}: not here. ${presence.reason}`)
-        const artifact = await subject.target.compile(graphFor(graph, sample), subject.options)
+        const fixed = graphFor(graph, sample)
+        const artifact = await subject.target.compile(fixed, optionsFor?.(fixed, subject) ?? subject.options)
         executable = await subject.target.load(artifact)
         made.set(key, executable)
       }

@@ -169,7 +169,7 @@ test('what was found goes to the target by shape, and the target says so', async
   const path = fresh()
   const { device } = fake()
   await run(path, { device })
-  const options = withTuned(graph, subject!, openTuning(path))
+  const options = withTuned([graph], subject!, openTuning(path))
   expect(Object.keys(JSON.parse(String(options.schedule))).length).toBe(2)
   const { target } = subject!
   const [plain, tuned] = await Promise.all(
@@ -178,7 +178,7 @@ test('what was found goes to the target by shape, and the target says so', async
   expect(plain!.facts!.schedules).toBeUndefined()
   expect(tuned!.facts!.schedules).toBe('2 given')
   // Records of another engine are none of this one.
-  expect(withTuned(graph, chooseTargets('wasm:fast')[0]!, openTuning(path)).schedule).toBeUndefined()
+  expect(withTuned([graph], chooseTargets('wasm:fast')[0]!, openTuning(path)).schedule).toBeUndefined()
 })
 
 test('torn, foreign and absurd lines are passed over, and the next record is whole', async () => {

@@ -2,7 +2,7 @@
 // beats the default in a measurement of its own, made for that alone; else the default stays.
 
 import { type Kernel, kernelKeys, kernelsOf } from '../compile/kernels.ts'
-import { prepare } from '../compile/prepare.ts'
+import { isStaticGraph, prepare, uncompilable } from '../compile/prepare.ts'
 import type { Engine, Schedule } from '../compile/schedule.ts'
 import { InputError } from '../core/errors.ts'
 import type { Graph } from '../ir/types.ts'
@@ -15,10 +15,12 @@ import { wasmEngine } from '../targets/wasm.ts'
 import type { Place, TrialRecord, Tuning, WinnerRecord } from './store-tuning.ts'
 import { type Device, deviceFor, type MeasureOptions } from './tune-measure.ts'
 
+export type TuneSubject = { readonly target: Target; readonly options: TargetOptions }
+
 export type TuneOptions = Omit<MeasureOptions, 'target' | 'options'> & {
   /** With every dimension a number. */
   readonly graph: Graph
-  readonly subject: { readonly target: Target; readonly options: TargetOptions }
+  readonly subject: TuneSubject
   readonly records: Tuning
   /** Measurements of each kernel, those that the records hold included. Default 64. */
   readonly trials?: number
@@ -83,20 +85,23 @@ export function tuningPlace(target: Target, options: TargetOptions): Place & { r
 }
 
 /**
- * The options with the schedules that the records have for this graph's kernels; as they are for targets without schedules and where
- * nothing was found.
+ * The options with the schedules that the records have for these graphs' kernels; as they are for targets without schedules, for what
+ * they can't compile, and where nothing was found.
  */
 export function withTuned(
-  graph: Graph,
-  { target, options }: { readonly target: Target; readonly options: TargetOptions },
+  graphs: readonly Graph[],
+  { target, options }: TuneSubject,
   records: Tuning,
 ): TargetOptions {
   if (target.name !== 'wasm' && target.name !== 'c') return options
   const place = tuningPlace(target, options)
   const found: Record<string, Schedule> = {}
-  for (const key of kernelKeys(prepare(graph)).values()) {
-    const winner = records.winner(key, place)
-    if (winner && winner.ratio > 1) found[key] = winner.schedule
+  for (const graph of graphs) {
+    if (uncompilable(graph).length > 0 || !isStaticGraph(graph)) continue
+    for (const key of kernelKeys(prepare(graph)).values()) {
+      const winner = records.winner(key, place)
+      if (winner && winner.ratio > 1) found[key] = winner.schedule
+    }
   }
   return Object.keys(found).length === 0 ? options : { ...options, schedule: JSON.stringify(found) }
 }

@@ -13,6 +13,7 @@ import { clearLoops } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
 import { loweringOf } from './lower/index.ts'
 import { copyLoops, type Epilogue, type Lowering, NoLowering } from './lower/lowering.ts'
+import { apartConvolutions } from './neighbours.ts'
 import { defaultSchedule, type Engine, type Extent, type Schedule } from './schedule.ts'
 import { broadcastTo, type View } from './view.ts'
 
@@ -34,12 +35,15 @@ class GraphCompiler {
   private readonly program = new ProgramBuilder()
   private readonly views = new Map<ValueId, View>()
   private readonly layout: ReturnType<typeof layouts>
+  /** Convolutions that a sparse form would cost two changes of memory order. */
+  private readonly apart: ReadonlySet<string>
   private readonly gaps = new Map<string, { count: number; reason: string }>()
   private readonly direct = new Map<ValueId, number>()
 
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
     this.options = options
+    this.apart = apartConvolutions(graph)
     this.layout = layouts(graph, options.engine.tile[0], (n) => this.isSparse(n))
   }
 
@@ -87,7 +91,8 @@ class GraphCompiler {
     return extent.density !== undefined && this.schedule(n.name, extent).sparse
   }
 
-  private schedule(node: string, x: Extent): Schedule {
+  private schedule(node: string, given: Extent): Schedule {
+    const x = this.apart.has(node) ? { ...given, apart: true } : given
     return this.options.schedule?.(node, x) ?? defaultSchedule(x, this.options.engine)
   }
 

@@ -258,3 +258,17 @@ test('a schedule with a choice that does not exist is refused', () => {
   ] as const)
     expect(() => parseSchedules(text)).toThrow(message)
 })
+
+test('a sparse pointwise convolution is computed over its non-zeros unless a neighbour wants channels innermost', () => {
+  const kernels = (depthwise: boolean): string[] => {
+    const b = new GraphBuilder('pointwise')
+    let v = b.input('x', float([1, 16, 12, 12]))
+    const pads = [1, 1, 1, 1]
+    if (depthwise) v = b.node('conv2d', [v, b.constant(normal([16, 1, 3, 3]))], { groups: 16, pads })
+    v = b.node('relu', [b.node('conv2d', [v, b.constant(sparseNormal([16, 16, 1, 1], 0.1))])])
+    b.output(b.node('conv2d', [v, b.constant(sparseNormal([16, 16, 1, 1], 0.1))]))
+    return compile(b.finish(), { engine: engines['wasm-safe'] }).kernels.map((k) => k.name)
+  }
+  expect(kernels(false).filter((k) => k.startsWith('sparse'))).toHaveLength(2)
+  expect(kernels(true).filter((k) => k.startsWith('sparse'))).toHaveLength(1)
+})

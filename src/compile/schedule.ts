@@ -69,6 +69,8 @@ export type Schedule = {
 export type Extent = {
   /** Share of non-zeros among a convolution's filters, where they are constants that may be compressed. */
   readonly density?: number | undefined
+  /** A neighbour wants another memory order than a sparse convolution (neighbours.ts). */
+  readonly apart?: boolean
   readonly integer: boolean
   readonly rows: number
   readonly depth: number
@@ -93,7 +95,7 @@ function blockOf(x: Extent, rows: number): number {
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
   // Sparse products pay off below a density that the engine's vector loads decide.
-  const sparse = (x.density ?? 1) < engine.sparseBelow && x.rows >= 8 * engine.lanes
+  const sparse = !x.apart && (x.density ?? 1) < engine.sparseBelow && x.rows >= 8 * engine.lanes
   if (sparse) return { algorithm: 'direct', sparse, rows: 4, columns, block: 1, unroll: 1 }
   return {
     algorithm: algorithmFor(x, engine),

@@ -29,7 +29,7 @@ import { InputError, UnsupportedError } from '../core/errors.ts'
 import { checkInputs } from '../ir/inputs.ts'
 import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isTensor } from '../ir/types.ts'
-import { hasRevectorize, revectorizeFlag } from './processor.ts'
+import { hasRevectorize, probeProcessor, revectorizeFlag } from './processor.ts'
 import { scheduleFacts, schedulesFor } from './schedules.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
 import { selfTest } from './wasm-selftest.ts'
@@ -130,6 +130,9 @@ function imageBytes(graph: Graph, options: TargetOptions): Uint8Array {
   return encodeImage(buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads }))
 }
 
+let processor: string | undefined
+const processorName = (): string => (processor ??= probeProcessor().name ?? process.arch)
+
 async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Promise<Executable> {
   const { engine } = optionsOf(options)
   if (engine === 'fast') requireFast()
@@ -153,6 +156,7 @@ async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Pr
       engine,
       simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
       threads: header.threads,
+      processor: processorName(),
       memoryBytes: memory.buffer.byteLength,
       temporaryBytes: header.temporaries,
       ...scheduleFacts(options),

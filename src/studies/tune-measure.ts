@@ -26,6 +26,8 @@ export type Device = {
   measure(s: Schedule, known: ReadonlySet<string>): Promise<Measured>
   /** A candidate against the default, long enough to be sure; null where it fails or is wrong. */
   confirm(s: Schedule): Promise<Confirmed | null>
+  /** Gives back what it holds of the machine until it is asked again. */
+  rest(): void
   close(): void
 }
 
@@ -125,6 +127,7 @@ export function deviceFor(kernel: Kernel, x: MeasureOptions): Device {
         return null
       }
     },
+    rest: stop,
     close() {
       stop()
       file[Symbol.dispose]()

@@ -57,6 +57,7 @@ function fake(change: Partial<Device> = {}): {
       const ratio = 6 / s.rows
       return { ratio, low: ratio * 0.9, high: ratio * 1.1, p: 0.001, defaultMs: 6, tunedMs: s.rows }
     },
+    rest: () => {},
     close: () => {},
     ...change,
   })

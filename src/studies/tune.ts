@@ -178,6 +178,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
             break
           }
         }
+        // One kernel at a time in memory.
+        s.device.rest()
         // Where most candidates have the code of others, there is little left to find.
         if (s.count >= trials || s.trials.length >= 4 * trials) s.done = true
       }
@@ -187,6 +189,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       signal?.throwIfAborted()
       options.progress?.(i, searches.length, `${kernelWords(s.kernel.key)}: confirming`)
       kernels.push(await settle(s, records, place))
+      s.device.rest()
     }
     return {
       target: subject.target.name,

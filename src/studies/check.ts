@@ -53,7 +53,8 @@ export function graphFor(graph: Graph, sample: readonly Tensor[]): Graph {
     throw new InputError(`data: expected ${graph.inputs.length} inputs a sample, got ${sample.length}`)
   }
   const inputs = Object.fromEntries(sample.map((t, i) => [String(i), t.shape]))
-  return specialize(graph, { inputs })
+  // Weights behind dequantizeLinear stay integers: runtimes look for that form, and quantise floats in its place anew.
+  return specialize(graph, { inputs, keep: new Set(['dequantizeLinear']) })
 }
 
 export type Loaded = {

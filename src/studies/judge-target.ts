@@ -1,5 +1,6 @@
 // One target's results judged against the reference: outputs, labels, every inner value, and where a fused form goes wrong.
 
+import { isInteger } from '../core/dtype.ts'
 import { bootstrap, median, quantile } from '../core/statistics.ts'
 import { numbers, type Tensor } from '../core/tensor.ts'
 import { withOutputs } from '../ir/graph.ts'
@@ -9,6 +10,7 @@ import { growthOf, type Kind, kindOfDifference, sayKind } from '../judges/explai
 import { compareAccuracy, labelTally, rightAnswers } from '../judges/labels.ts'
 import { pairLimit, pairPeaks } from '../judges/saturation.ts'
 import { valueTally } from '../judges/values.ts'
+import { probeMachine } from '../targets/processor.ts'
 import type { CheckData, Loaded, Subject } from './check.ts'
 import type { NodeResult, TargetResult, WorstInput } from './check-result.ts'
 
@@ -26,7 +28,6 @@ export type Judging = {
 /** Judges one loaded target; runs it again with every inner value as an output. */
 export async function judge(x: Judging): Promise<TargetResult> {
   const { graph, loaded, expected, data } = x
-  const amplification = loaded.executable.amplification ?? {}
   const outputBounds = graph.outputs.map((v) => x.noise.get(v) ?? 0)
   const values = graph.outputs.map((v, o) => {
     const tally = valueTally()
@@ -41,7 +42,7 @@ export async function judge(x: Judging): Promise<TargetResult> {
   let exposedFailure: string | undefined
   try {
     for (let i = 0; i < x.inner.length; i++) {
-      const seen = await innerValues(graph, loaded.subject, data.samples[i]!)
+      const { values: seen, amplification } = await innerValues(graph, loaded.subject, data.samples[i]!)
       const found = attribute({
         graph,
         reference: x.inner[i]!,
@@ -62,7 +63,15 @@ export async function judge(x: Judging): Promise<TargetResult> {
   }
   const blame = nodes.filter((n) => n.verdict === 'different')
   const first = blame[0] ?? null
-  const outputsDiffer = values.some((v) => v.verdict === 'different')
+  // A fused integer kernel may round a half the other way: one step of the output's own quantisation.
+  const flipped = values.map(
+    (v, o) =>
+      v.verdict === 'different' &&
+      v.maxAbs !== null &&
+      v.nan.mismatched + v.infinite.mismatched === 0 &&
+      v.maxAbs <= 1.01 * stepOf(graph, graph.outputs[o]!),
+  )
+  const outputsDiffer = values.some((v, o) => v.verdict === 'different' && !flipped[o])
   const fused = outputsDiffer && !first && !exposedFailure ? await bisectFused(x) : null
   const kind: Kind | null = first?.worst
     ? Number.isFinite(first.worst.got)
@@ -98,8 +107,16 @@ export async function judge(x: Judging): Promise<TargetResult> {
     facts: loaded.executable.facts ?? {},
     verdict,
     says:
-      sentence({ verdict, first, blame: blame.length, kind, fused, exposedFailure, labels }) +
-      (verdict === 'different' ? saturates(x) : ''),
+      sentence({
+        verdict,
+        first,
+        blame: blame.length,
+        kind,
+        fused,
+        exposedFailure,
+        labels,
+        flipped: flipped.some(Boolean),
+      }) + (verdict === 'different' ? saturates(x) : ''),
     labels,
     accuracy,
     values,
@@ -114,12 +131,25 @@ export async function judge(x: Judging): Promise<TargetResult> {
   }
 }
 
+/** One step of a value that is quantised, or that was just dequantised; 0 for any other. */
+function stepOf(graph: Graph, v: ValueId): number {
+  const { type } = graph.values[v]!
+  const n = graph.nodes.find((x) => x.outputs.includes(v))
+  if (type.kind === 'tensor' && isInteger(type.dtype))
+    return n && /quantize|tflite|qlinear/i.test(n.op) ? 1 : 0
+  const scale =
+    n?.op === 'dequantizeLinear' && n.inputs[1] != null ? graph.values[n.inputs[1]]!.constant : undefined
+  return scale ? Math.max(...Array.from(numbers(scale), Number)) : 0
+}
+
 /** Runtimes whose byte products may saturate in 16 bits, by the processor that they run on. */
 const saturating = /^onnxruntime/
 
 /** The evidence that a runtime's saturating kernels, and not the model, are to blame; empty where there is none. */
 function saturates(x: Judging): string {
   if (!saturating.test(x.loaded.subject.target.name)) return ''
+  // With VNNI the products are summed in 32 bits at once.
+  if (probeMachine().processor.features?.some((f) => f.includes('vnni'))) return ''
   const values = new Map(x.inner[0])
   for (const [i, v] of x.graph.inputs.entries()) values.set(v, x.data.samples[0]![i]!)
   const peaks = pairPeaks(x.graph, values).filter((p) => p.peak > pairLimit)
@@ -133,16 +163,18 @@ async function innerValues(
   graph: Graph,
   subject: Subject,
   sample: readonly Tensor[],
-): Promise<Map<ValueId, Datum>> {
+): Promise<{ values: Map<ValueId, Datum>; amplification: Readonly<Record<string, number>> }> {
   const made = graph.nodes.flatMap((n) => n.outputs).filter((v) => graph.values[v]!.type.kind === 'tensor')
   const exposed = withOutputs(graph, made)
   const executable = await subject.target.load(await subject.target.compile(exposed, subject.options))
   try {
     const outputs = await executable.run(sample)
     // A value that the runtime hides is null.
-    return new Map(
+    const values = new Map(
       exposed.outputs.flatMap((v, i) => (outputs[i] === null ? [] : [[v, outputs[i]!] as const])),
     )
+    // Another form of the graph may have other algorithms.
+    return { values, amplification: executable.amplification ?? {} }
   } finally {
     await executable.dispose()
   }
@@ -197,11 +229,14 @@ function sentence(s: {
   fused: TargetResult['fused']
   exposedFailure: string | undefined
   labels: TargetResult['labels']
+  flipped: boolean
 }): string {
   const labels =
     s.labels && s.labels.disagree > 0 ? ` ${s.labels.disagree} of ${s.labels.total} labels differ.` : ''
   const blind = s.exposedFailure ? ` Inner values could not be read: ${s.exposedFailure}` : ''
   if (s.verdict === 'same') return `Equal to the reference, bit for bit.${blind}`
+  if (s.verdict === 'rounding' && s.flipped)
+    return `Off by one quantisation step at the most: its fused kernels round a half the other way.${labels}${blind}`
   if (s.verdict === 'rounding') return `Every value is within rounding.${labels}${blind}`
   if (s.first) {
     const more = s.blame > 1 ? ` (and ${s.blame - 1} more node${s.blame > 2 ? 's' : ''})` : ''

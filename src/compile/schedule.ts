@@ -84,11 +84,15 @@ export type Extent = {
 /** A quarter of a second-level cache of 1 MB, in float32 values. */
 const blockElements = 65536
 
-/** Weights that stay in the second-level cache are read again by every block, whose results then stay there; larger ones are to be read once. */
+/**
+ * Small weights stay in the second-level cache and are read again by every block, whose results then stay there; larger ones are to
+ * be read once. Not where rows of results are longer than those of the left side: panels of many of them lie on too many pages
+ * (measured: 320 → 1280 and 512 → 2048 channels at 7×7 are 1.5 times faster in blocks of one or two tiles).
+ */
 function blockOf(x: Extent, rows: number): number {
   const left = x.fresh ?? x.depth
-  const elements =
-    x.depth * x.columns <= blockElements ? blockElements / (left + x.columns) : (2 * blockElements) / left
+  const again = x.depth * x.columns <= blockElements || x.columns > left
+  const elements = again ? blockElements / (left + x.columns) : (2 * blockElements) / left
   return Math.max(1, Math.floor(elements / rows))
 }
 

@@ -70,7 +70,7 @@ export const tune: Verb = {
         api.figures.significant(v, 3),
       )
       io.print(
-        `\nwhole model: ${io.style.bold(whole.faster)} is ${ratio} × as fast as ${whole.slower} (95 %: ${low} to ${high})`,
+        `\nwhole model: ${io.style.bold(whole.faster)} is ${ratio} × as fast as ${whole.slower} (95 %: ${low} to ${high})${whole.different !== false ? '' : io.style.dim(', not surely different')}`,
       )
     }
     for (const r of timed?.rows ?? [])

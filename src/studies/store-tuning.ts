@@ -20,6 +20,8 @@ export type TrialRecord = Place &
   Trial & {
     readonly kind: 'trial'
     readonly kernel: string
+    /** The default that the ratio compares with: another version may have another. */
+    readonly before: Schedule
     /** Digest of the code, null where there is none. */
     readonly code: string | null
     /** Milliseconds; null where nothing was timed. */
@@ -131,10 +133,10 @@ function recordOf(line: string): TuningRecord | undefined {
     )
     if (!texts || !complete || !Number.isFinite(r.ratio) || r.ratio < 0) return undefined
     // Throws for what is no schedule.
-    parseSchedules(JSON.stringify({ x: r.schedule }))
+    parseSchedules(JSON.stringify({ x: r.schedule, y: r.before }))
     if (r.kind === 'trial') return statuses.has(r.status) ? r : undefined
     const figures = ['trials', 'low', 'high', 'defaultMs', 'tunedMs'].every((k) => Number.isFinite(r[k]))
-    return r.kind === 'winner' && figures && typeof r.before === 'object' ? r : undefined
+    return r.kind === 'winner' && figures ? r : undefined
   } catch {
     return undefined
   }

@@ -182,6 +182,23 @@ test('what was found goes to the target by shape, and the target says so', async
   expect(withTuned([graph], chooseTargets('wasm:fast')[0]!, openTuning(path)).schedule).toBeUndefined()
 })
 
+test('records over a default that has changed since are neither resumed nor used', async () => {
+  const path = fresh()
+  await run(path, { device: fake().device })
+  const old = readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((l) => JSON.parse(l))
+  writeFileSync(
+    path,
+    old.map((r) => `${JSON.stringify({ ...r, before: { ...r.before, block: 3 } })}\n`).join(''),
+  )
+  expect(withTuned([graph], subject!, openTuning(path)).schedule).toBeUndefined()
+  const { device, asked } = fake()
+  await run(path, { device })
+  expect(asked.length).toBe(24)
+})
+
 test('torn, foreign and absurd lines are passed over, and the next record is whole', async () => {
   const path = fresh()
   const { device } = fake()

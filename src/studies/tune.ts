@@ -1,12 +1,13 @@
 // `tune`: finds schedules for a model's kernels by measuring them on this machine, and keeps what it found. A schedule wins only when it
 // beats the default in a measurement of its own, made for that alone; else the default stays.
 
-import { type Kernel, kernelKeys, kernelsOf } from '../compile/kernels.ts'
+import { type Kernel, kernelsOf } from '../compile/kernels.ts'
 import { isStaticGraph, prepare, uncompilable } from '../compile/prepare.ts'
-import type { Engine, Schedule } from '../compile/schedule.ts'
+import { defaultSchedule, type Engine, type Schedule } from '../compile/schedule.ts'
 import { InputError } from '../core/errors.ts'
 import type { Graph } from '../ir/types.ts'
 import { type Trial, type Tuner, tuner } from '../search/tune.ts'
+import { scheduleKey } from '../search/tune-space.ts'
 import { findCompiler } from '../targets/c/compiler.ts'
 import { cEngine } from '../targets/c.ts'
 import { probeProcessor } from '../targets/processor.ts'
@@ -94,17 +95,22 @@ export function withTuned(
   records: Tuning,
 ): TargetOptions {
   if (target.name !== 'wasm' && target.name !== 'c') return options
-  const place = tuningPlace(target, options)
+  const { code, ...place } = tuningPlace(target, options)
   const found: Record<string, Schedule> = {}
   for (const graph of graphs) {
     if (uncompilable(graph).length > 0 || !isStaticGraph(graph)) continue
-    for (const key of kernelKeys(prepare(graph)).values()) {
+    for (const { key, extent } of kernelsOf(prepare(graph), code)) {
       const winner = records.winner(key, place)
-      if (winner && winner.ratio > 1) found[key] = winner.schedule
+      if (winner && winner.ratio > 1 && comparesWith(winner, defaultSchedule(extent, code)))
+        found[key] = winner.schedule
     }
   }
   return Object.keys(found).length === 0 ? options : { ...options, schedule: JSON.stringify(found) }
 }
+
+/** Whether a record's ratio is one over this default: with another default it says nothing. */
+const comparesWith = (r: { readonly before: Schedule }, start: Schedule): boolean =>
+  scheduleKey(r.before) === scheduleKey(start)
 
 /** The search for one kernel, as far as it has come. */
 type Search = {
@@ -133,7 +139,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const now = options.now ?? (() => performance.now() / 1000)
   const begun = now()
   const searches = kernelsOf(prepare(options.graph), code).map((kernel): Search => {
-    const known = records.trials(kernel.key, place)
+    const start = defaultSchedule(kernel.extent, code)
+    const known = records.trials(kernel.key, place).filter((t) => comparesWith(t, start))
     const search: Search = {
       kernel,
       tuner: tuner(kernel.extent, code, seed),
@@ -218,7 +225,7 @@ async function attempt(s: Search, schedule: Schedule, place: Place): Promise<Tri
       : m.status === 'measured'
         ? m.defaultMs! / m.ms!
         : 0
-  return { kind: 'trial', kernel: s.kernel.key, ...place, schedule, ratio, ...m }
+  return { kind: 'trial', kernel: s.kernel.key, ...place, before: s.tuner.start, schedule, ratio, ...m }
 }
 
 const bestOf = (s: Search): number => s.tuner.best(1)[0]?.ratio ?? 1
@@ -252,7 +259,8 @@ async function settle(s: Search, records: Tuning, place: Place): Promise<TunedKe
   })
   const stays = { schedule: before, ratio: 1, low: 1, high: 1 }
   if (s.broken !== undefined) return result(stays, `not measured: ${s.broken}`)
-  const known = records.winner(kernel.key, place)
+  const last = records.winner(kernel.key, place)
+  const known = last && comparesWith(last, before) ? last : undefined
   if (known && known.trials === s.count) {
     const says = known.ratio > 1 ? 'confirmed before' : 'nothing faster was confirmed before'
     return result(known, says, [known.defaultMs, known.tunedMs])

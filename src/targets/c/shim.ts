@@ -17,6 +17,7 @@ export function shimSource(
   return `#include "${main}"
 #include <stddef.h>
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 typedef struct napi_env__ *napi_env;
@@ -30,9 +31,10 @@ int napi_get_typedarray_info(napi_env, napi_value, int *, size_t *, void **, nap
 int napi_create_double(napi_env, double, napi_value *);
 int napi_get_value_int32(napi_env, napi_value, int32_t *);
 
-enum { threads = ${threads}, spins = 20000 };
-static int next_item[${name}_step_count + 1];
-static int arrived, phase, generation, team = 1;
+enum { threads = ${threads}, spins = 4000 };
+/* Of every step: items handed out, and items finished. */
+static int next_item[${name}_step_count + 1], done[${name}_step_count + 1];
+static int generation, active, inside, team = 1;
 /* One run at a time, also of several of Node's own threads. */
 static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,21 +46,10 @@ static inline void relax(void) {
 #endif
 }
 
-/* All threads have finished the step; the last to arrive lets the others go. */
-static void barrier(void) {
-  int mine = __atomic_load_n(&phase, __ATOMIC_ACQUIRE);
-  if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == team) {
-    __atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&phase, mine + 1, __ATOMIC_RELEASE);
-    return;
-  }
-  for (int i = 0; __atomic_load_n(&phase, __ATOMIC_ACQUIRE) == mine; i++) {
-    if (i < spins) relax();
-    else { struct timespec t = {0, 20000}; nanosleep(&t, NULL); }
-  }
-}
-
-/* Items are handed out one run of them at a time, so that a slow thread holds up no other. */
+/*
+ * Items are handed out a run of them at a time, so that a slow thread holds up no other. A step is over when its items are finished:
+ * a thread that the system doesn't let run is waited for only where it holds some.
+ */
 static void work(int32_t thread) {
   for (int s = 0; s < ${name}_step_count; s++) {
     int from = ${name}_steps[s].from, count = ${name}_steps[s].to - from;
@@ -66,9 +57,14 @@ static void work(int32_t thread) {
     for (;;) {
       int at = __atomic_fetch_add(&next_item[s], run, __ATOMIC_RELAXED);
       if (at >= count) break;
-      ${name}_steps[s].run(from + at, from + (at + run < count ? at + run : count), thread);
+      int end = at + run < count ? at + run : count;
+      ${name}_steps[s].run(from + at, from + end, thread);
+      __atomic_add_fetch(&done[s], end - at, __ATOMIC_RELEASE);
     }
-    barrier();
+    for (int i = 0; __atomic_load_n(&done[s], __ATOMIC_ACQUIRE) < count; i++) {
+      if (i < spins) relax();
+      else sched_yield();
+    }
   }
 }
 
@@ -79,8 +75,12 @@ static void *worker(void *number) {
     pthread_mutex_lock(&lock);
     while (generation == seen) pthread_cond_wait(&wake, &lock);
     seen = generation;
+    int enter = active;
+    if (enter) __atomic_add_fetch(&inside, 1, __ATOMIC_ACQ_REL);
     pthread_mutex_unlock(&lock);
+    if (!enter) continue;
     work((int32_t)(intptr_t)number);
+    __atomic_sub_fetch(&inside, 1, __ATOMIC_ACQ_REL);
   }
   return NULL;
 }
@@ -103,12 +103,18 @@ static void run_all(void) {
     for (int i = 0; i < ${name}_step_count; i++) ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to, 0);
     return;
   }
-  for (int i = 0; i < ${name}_step_count; i++) next_item[i] = 0;
+  for (int i = 0; i < ${name}_step_count; i++) next_item[i] = done[i] = 0;
   pthread_mutex_lock(&lock);
+  active = 1;
   __atomic_add_fetch(&generation, 1, __ATOMIC_ACQ_REL);
   pthread_cond_broadcast(&wake);
   pthread_mutex_unlock(&lock);
   work(0);
+  /* Nobody comes in any more; who is inside leaves before the counts are set back. */
+  pthread_mutex_lock(&lock);
+  active = 0;
+  pthread_mutex_unlock(&lock);
+  while (__atomic_load_n(&inside, __ATOMIC_ACQUIRE) > 0) sched_yield();
 }
 
 /* Typed arrays: the weights, then inputs, then outputs. */

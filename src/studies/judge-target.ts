@@ -63,9 +63,12 @@ export async function judge(x: Judging): Promise<TargetResult> {
   }
   const blame = nodes.filter((n) => n.verdict === 'different')
   const first = blame[0] ?? null
-  // A fused integer kernel may round a half the other way: one step of the output's own quantisation.
+  // A fused integer kernel may round a half the other way: one step of the output's own quantisation. Only where the same runtime,
+  // node by node, was seen to agree: its own two forms differ, and nothing else does.
+  const agreesByNode = !first && !exposedFailure && nodes.length > 0
   const flipped = values.map(
     (v, o) =>
+      agreesByNode &&
       v.verdict === 'different' &&
       v.maxAbs !== null &&
       v.nan.mismatched + v.infinite.mismatched === 0 &&

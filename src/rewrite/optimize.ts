@@ -1,7 +1,7 @@
 // Rules that make a graph smaller without changing what it computes: what every runtime does before it runs a network.
 
-import { isFloat } from '../core/dtype.ts'
-import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
+import { allocate, isFloat } from '../core/dtype.ts'
+import { numbers, type Tensor, tensor, tensorOf } from '../core/tensor.ts'
 import type { GraphBuilder } from '../ir/graph.ts'
 import { isStatic, type Type, type ValueId } from '../ir/types.ts'
 import type { Bindings, Rule } from './rule.ts'
@@ -15,11 +15,15 @@ const sameType = (a: Type, b: Type): boolean =>
 /** A copy of filter [O, …] with every output channel scaled. */
 const scaleFilters = (w: Tensor, factor: ArrayLike<number>): Tensor => {
   const per = w.data.length / w.shape[0]!
-  return tensorOf(
-    w.dtype,
-    w.shape,
-    Float64Array.from(numbers(w), (v, i) => v * factor[Math.floor(i / per)]!),
-  )
+  const values = numbers(w)
+  // Products of doubles, each rounded once.
+  const plain = w.dtype === 'float32' || w.dtype === 'float64' || w.dtype === 'float16'
+  const to = plain ? (allocate(w.dtype, values.length) as typeof values) : new Float64Array(values.length)
+  for (let o = 0, i = 0; i < values.length; o++) {
+    const f = factor[o]!
+    for (const end = i + per; i < end; i++) to[i] = values[i]! * f
+  }
+  return plain ? tensor(w.dtype, w.shape, to) : tensorOf(w.dtype, w.shape, to)
 }
 
 /** The elements of a constant that broadcasts over channels, one a channel; null where it is anything else. */

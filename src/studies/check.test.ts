@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Tensor } from '../core/tensor.ts'
 import type { Model } from '../formats/open.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { parseGraph } from '../ir/text.ts'
@@ -33,7 +34,23 @@ const swap =
 /** Wrong only while the inner values are not asked for, as a wrong fused kernel is. */
 const fusing = (g: Graph): Graph => (g.outputs.length > 2 ? g : swap('tanh', 'erf')(g))
 
-const run = (...targets: Target[]) =>
+/** Off by a few roundings, and says so where its algorithm is known to be. */
+const rounding = (share: number, amplification?: Record<string, number>): Target => {
+  const exact = fake('rounding', (g) => g)
+  const load: Target['load'] = async (a) => ({
+    ...(await exact.load(a)),
+    ...(amplification && { amplification }),
+    run: async (inputs) =>
+      (evaluate(a.graph, inputs) as Tensor[]).map((t) => ({
+        ...t,
+        data: (t.data as Float32Array).map((v) => v * (1 + share)),
+      })),
+  })
+  return { ...exact, load }
+}
+
+const run = (...targets: Target[]) => runWith({}, ...targets)
+const runWith = (options: { attribute?: number }, ...targets: Target[]) =>
   check(
     model,
     {
@@ -48,8 +65,21 @@ const run = (...targets: Target[]) =>
       command: '',
       machine: {},
       repeats: 1,
+      ...options,
     },
   )
+
+test('outputs have their bounds where no inner value is judged', async () => {
+  const r = await runWith({ attribute: 0 }, rounding(1e-7))
+  expect([r.targets[0]!.verdict, r.targets[0]!.nodes]).toEqual(['rounding', []])
+  expect((await runWith({ attribute: 0 }, rounding(1e-3))).verdict).toBe('fail')
+})
+
+test('an algorithm that amplifies rounding has bounds of its own', async () => {
+  const off = 1e-5
+  expect((await runWith({ attribute: 0 }, rounding(off))).verdict).toBe('fail')
+  expect((await runWith({ attribute: 0 }, rounding(off, { first: 50, third: 50 }))).verdict).toBe('pass')
+})
 
 test('a target that does as the reference does passes', async () => {
   const r = await run(fake('good', (g) => g))

@@ -109,23 +109,24 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
   for (let i = 0; i < samples.length; i++) {
     step(`reference, input ${i + 1} of ${samples.length}`)
     const seen = new Map<ValueId, Datum>()
+    // The first one's bounds are needed even where nothing is attributed.
+    const keep = i < Math.max(1, attributed)
     expected.push(
       evaluate(
         graph,
         samples[i]!,
-        i < attributed
-          ? { observe: (n, _k, out) => n.outputs.forEach((v, o) => void seen.set(v, out[o]!)) }
-          : {},
+        keep ? { observe: (n, _k, out) => n.outputs.forEach((v, o) => void seen.set(v, out[o]!)) } : {},
       ),
     )
-    if (i < attributed) inner.push(seen)
+    if (keep) inner.push(seen)
     await breathe()
   }
   const referenceMs = (now() - started) / samples.length
-  const r = rng(options.seed ?? 1)
-  const noise = inner[0]
-    ? propagatedBound(graph, samples[0]!, inner[0], trials, r.next)
-    : new Map<ValueId, number>()
+  const noiseFor = (amplification: Readonly<Record<string, number>>): Map<ValueId, number> =>
+    propagatedBound(graph, samples[0]!, inner[0]!, trials, rng(options.seed ?? 1).next, (n) => {
+      return amplification[graph.nodes[n]!.name] ?? 1
+    })
+  const noise = noiseFor({})
   done += trials
 
   // Load what is present, then run everything interleaved.
@@ -170,7 +171,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     targets.push(
       why
         ? absent(x.subject, 'failed', why, x.version)
-        : await judge({ graph, data, expected, inner, noise, loaded: x }),
+        : await judge({ graph, data, expected, inner, attributed, noise, noiseFor, loaded: x }),
     )
     await x.executable.dispose()
   }
@@ -211,7 +212,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     referenceMs,
     targets: judged,
     graph: drawing(graph),
-    histograms: inner[0] ? graph.nodes.map((n) => histogram(inner[0]!.get(n.outputs[0]!))) : [],
+    histograms: graph.nodes.map((n) => histogram(inner[0]!.get(n.outputs[0]!))),
     report: null,
   }
 }

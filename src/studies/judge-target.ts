@@ -20,28 +20,28 @@ export type Judging = {
   readonly graph: Graph
   readonly data: CheckData
   readonly expected: readonly (readonly Datum[])[]
+  /** Every value of the first samples, at least of one. */
   readonly inner: readonly ReadonlyMap<ValueId, Datum>[]
+  /** How many of them are attributed. */
+  readonly attributed: number
+  /** What rounding may do to each value. */
   readonly noise: ReadonlyMap<ValueId, number>
+  /** The same where the algorithms of some nodes, by name, amplify rounding. */
+  readonly noiseFor: (amplification: Readonly<Record<string, number>>) => ReadonlyMap<ValueId, number>
   readonly loaded: Loaded
 }
 
 /** Judges one loaded target; runs it again with every inner value as an output. */
-export async function judge(x: Judging): Promise<TargetResult> {
+export async function judge(given: Judging): Promise<TargetResult> {
+  const x = withinPlainBounds(given) ? given : { ...given, noise: amplifiedNoise(given) }
   const { graph, loaded, expected, data } = x
   const outputBounds = graph.outputs.map((v) => x.noise.get(v) ?? 0)
-  const values = graph.outputs.map((v, o) => {
-    const tally = valueTally()
-    expected.forEach((e, i) => {
-      const [got, want] = [loaded.outputs[i]![o], e[o]]
-      if (isTensor(got) && isTensor(want)) tally.add(got, want, outputBounds[o]!)
-    })
-    return { output: graph.values[v]!.name, ...tally.verdict() }
-  })
+  const values = judgeValues(x)
   const scores = scoreOutput(graph)
   const nodes: NodeResult[] = []
   let exposedFailure: string | undefined
   try {
-    for (let i = 0; i < x.inner.length; i++) {
+    for (let i = 0; i < x.attributed; i++) {
       const { values: seen, amplification } = await innerValues(graph, loaded.subject, data.samples[i]!)
       const found = attribute({
         graph,
@@ -132,6 +132,24 @@ export async function judge(x: Judging): Promise<TargetResult> {
     growth: growthOf(nodes, kind),
     worst: worstInputs(x, scores),
   }
+}
+
+const judgeValues = ({ graph, noise, expected, loaded }: Judging): TargetResult['values'] =>
+  graph.outputs.map((v, o) => {
+    const tally = valueTally()
+    expected.forEach((e, i) => {
+      const [got, want] = [loaded.outputs[i]![o], e[o]]
+      if (isTensor(got) && isTensor(want)) tally.add(got, want, noise.get(v) ?? 0)
+    })
+    return { output: graph.values[v]!.name, ...tally.verdict() }
+  })
+
+const withinPlainBounds = (x: Judging): boolean => judgeValues(x).every((v) => v.verdict !== 'different')
+
+/** Bounds that know the algorithms of what was run; the plain ones where no algorithm amplifies. */
+function amplifiedNoise({ loaded, noise, noiseFor }: Judging): Judging['noise'] {
+  const amplification = loaded.executable.amplification ?? {}
+  return Object.keys(amplification).length > 0 ? noiseFor(amplification) : noise
 }
 
 /** One step of a value that is quantised, or that was just dequantised; 0 for any other. */

@@ -1,0 +1,70 @@
+// One network on every form of our targets, judged as `check` does. See every-network.ts.
+
+import { costOf } from '../src/ir/inspect.ts'
+import { check, graphFor, type Subject } from '../src/studies/check.ts'
+import { c } from '../src/targets/c.ts'
+import type { Reply } from '../src/targets/child.ts'
+import { wasm } from '../src/targets/wasm.ts'
+import { networks } from '../test/networks.ts'
+
+export type Row = {
+  readonly name: string
+  readonly kind: string
+  readonly nodes: number
+  readonly macs: number
+  /** Whether every inner value was judged too. */
+  readonly inner: boolean
+  readonly subjects: readonly {
+    readonly subject: string
+    readonly verdict: string
+    readonly says: string
+    /** Largest error of an output as a share of its bound. */
+    readonly share: number | null
+  }[]
+}
+
+/** Networks up to this many multiply-adds are judged value by value. */
+const mostInner = 50e6
+
+const subjects: readonly Subject[] = [1, 2].flatMap((threads) => [
+  { target: wasm, variant: `safe, ${threads}`, options: { engine: 'safe', threads } },
+  { target: wasm, variant: `fast, ${threads}`, options: { engine: 'fast', threads } },
+  { target: c, variant: `${threads}`, options: { threads } },
+])
+
+async function judge(name: string): Promise<Row> {
+  const network = networks().find((n) => n.name === name)!
+  const model = await network.open()
+  const sample = network.inputs(model.graph)
+  const { macs } = costOf(graphFor(model.graph, sample))
+  const inner = (macs ?? 0) <= mostInner
+  const result = await check(
+    model,
+    { source: 'one input', samples: [sample], preprocessing: null, preprocessingSays: 'none', seed: 1 },
+    { subjects, command: '', machine: {}, attribute: inner ? 1 : 0, repeats: 0, trials: 1 },
+  )
+  return {
+    name,
+    kind: network.kind,
+    nodes: result.model.nodes,
+    macs: macs ?? 0,
+    inner,
+    subjects: result.targets.map((t) => ({
+      subject: t.target,
+      verdict: t.verdict,
+      says: t.says,
+      share: t.values.reduce<number | null>((m, v) => Math.max(m ?? 0, v.boundRatio ?? 0), null),
+    })),
+  }
+}
+
+process.on('message', async ({ name }: { name: string }) => {
+  let reply: Reply
+  try {
+    reply = { ok: await judge(name) }
+  } catch (e) {
+    reply = { error: e instanceof Error ? e.message : String(e) }
+  }
+  process.send!(reply)
+})
+process.on('disconnect', () => process.exit())

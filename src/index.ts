@@ -4,7 +4,7 @@ import type { CFiles } from './compile/render/c/program.ts'
 import * as figures from './core/figures.ts'
 import type { Graph } from './ir/types.ts'
 import type { Registry } from './studies/subjects.ts'
-import type { graphToC } from './targets/c.ts'
+import type { graphToC } from './targets/c/source.ts'
 
 // Tensors and errors
 
@@ -36,7 +36,7 @@ export async function onnxBytes(graph: Graph): Promise<Uint8Array> {
 
 /** A graph as one C file and its header, with the weights inside or in a file beside: see `graphToC`. */
 export async function cFiles(graph: Graph, options: Parameters<typeof graphToC>[1] = {}): Promise<CFiles> {
-  return (await import('./targets/c.ts')).graphToC(graph, options)
+  return (await import('./targets/c/source.ts')).graphToC(graph, options)
 }
 
 // Data

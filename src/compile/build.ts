@@ -40,7 +40,7 @@ export class ProgramBuilder {
   private readonly known = new Map<string, number>()
   private readonly constants = new Map<TensorData, number>()
 
-  buffer(name: string, dtype: DType, length: number, role: Buffer['role'], data?: TensorData): number {
+  buffer(name: string, dtype: DType, length: number, role: Buffer['role'], data?: Buffer['data']): number {
     return this.buffers.push({ name, dtype, length: Math.max(length, 1), role, ...(data && { data }) }) - 1
   }
 
@@ -260,7 +260,7 @@ export class KernelBuilder {
 
 /** Tables of indices tell their range. */
 function rangeOfConstant(b: Buffer): { range?: readonly [number, number] } {
-  if (b.role !== 'constant' || b.dtype !== 'int32' || !b.data) return {}
+  if (b.role !== 'constant' || b.dtype !== 'int32' || !b.data || typeof b.data === 'function') return {}
   let [min, max] = [0, 0]
   for (const v of b.data as Int32Array) {
     if (v < min) min = v

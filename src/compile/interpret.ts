@@ -13,6 +13,7 @@ import { type Expr, onIntegers, onNumbers } from '../ir/scalar.ts'
 import {
   type ComputeType,
   computeType,
+  contentOf,
   type Kernel,
   type LoopType,
   type Program,
@@ -278,7 +279,7 @@ export function interpretKernel(kernel: Kernel, data: readonly TensorData[]): vo
 
 /** Runs a program; inputs and outputs in its own order. */
 export function interpret(program: Program, inputs: readonly TensorData[]): TensorData[] {
-  const data = program.buffers.map((b) => b.data ?? allocate(b.dtype, b.length))
+  const data = program.buffers.map((b) => contentOf(b) ?? allocate(b.dtype, b.length))
   program.inputs.forEach((b, i) => {
     data[b] = inputs[i]!
   })

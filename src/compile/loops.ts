@@ -12,7 +12,7 @@
 // Casts: float to integer truncates and saturates (NaN gives 0), to a narrow integer wraps afterwards; to float16 or bfloat16
 // rounds and stays in float32; to bool is ≠ 0.
 
-import type { DType, TensorData } from '../core/dtype.ts'
+import { allocate, type DType, type TensorData } from '../core/dtype.ts'
 import { BugError } from '../core/errors.ts'
 import { call, constant, type Expr, type ScalarFn, variable } from '../ir/scalar.ts'
 
@@ -95,8 +95,22 @@ export type Buffer = {
   readonly length: number
   /** `scratch`: one for every thread. */
   readonly role: 'input' | 'output' | 'constant' | 'temp' | 'scratch'
-  /** Of constants, in storage form (see dtype.ts). */
-  readonly data?: TensorData
+  /** Of constants, in storage form (see dtype.ts): as it is, or what writes it into zeros where it will lie. */
+  readonly data?: TensorData | ((to: TensorData) => void)
+}
+
+/** Writes a constant's content into `to`, which holds zeros. */
+export function writeContent(b: Buffer, to: TensorData): void {
+  if (typeof b.data === 'function') b.data(to)
+  else if (b.data) (to as Float32Array).set(b.data as Float32Array)
+}
+
+/** A constant's content. */
+export function contentOf(b: Buffer): TensorData | undefined {
+  if (typeof b.data !== 'function') return b.data
+  const to = allocate(b.dtype, b.length)
+  b.data(to)
+  return to
 }
 
 /** One call of a kernel; `buffers[i]` is the index of the program's buffer for parameter i. */

@@ -25,7 +25,8 @@ import { ops } from '../ir/ops/index.ts'
 import { specialize } from '../ir/specialize.ts'
 import { type Graph, type TensorType, tensorType } from '../ir/types.ts'
 import { build, findCompiler } from './c/compiler.ts'
-import { c, graphToC } from './c.ts'
+import { graphToC } from './c/source.ts'
+import { c } from './c.ts'
 
 const compiler = findCompiler()
 const cache = mkdtempSync(join(tmpdir(), 'strata-test-'))
@@ -214,7 +215,7 @@ test('weights beside the file are written in the byte order of the machine that 
 test('an option that means nothing is refused', async () => {
   const graph = randomGraph(1)
   await expect(c.compile(graph, { vector: 'mmx' })).rejects.toThrow(
-    'vector, expected auto, avx512, avx2, neon or none',
+    'vector, expected auto, vnni, avx512, avx2, neon or none',
   )
   await expect(c.compile(graph, { threads: 0 })).rejects.toThrow('threads, expected 1 to 256')
   await expect(c.compile(graph, { algorithm: 'fast' })).rejects.toThrow('algorithm, expected auto')

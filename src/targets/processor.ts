@@ -1,8 +1,8 @@
 // What the processor and the engine are, asked and never assumed: printed beside every figure. What can't be found is null.
 
-import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
+import { fingerprint, recall, remember } from './cache.ts'
 
 export type Cache = {
   readonly level: number
@@ -145,11 +145,16 @@ let revectorize: boolean | undefined
 
 /** Whether this V8 knows the flag. Unknown flags are accepted without a word at run time, so its own list is asked. */
 export function hasRevectorize(): boolean {
-  revectorize ??= spawnSync(process.execPath, ['--v8-options'], {
-    encoding: 'utf8',
-    timeout: 10_000,
-  }).stdout?.includes(revectorizeFlag)
-  return revectorize ?? false
+  if (revectorize !== undefined) return revectorize
+  const about = [fingerprint(process.execPath), process.version]
+  const known = recall('revectorize', about)
+  if (known !== undefined) return (revectorize = known === 'true')
+  // Loading it takes as long as all the rest of a start.
+  const { spawnSync } = process.getBuiltinModule('node:child_process')
+  const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8', timeout: 10_000 })
+  revectorize = stdout?.includes(revectorizeFlag) ?? false
+  if (stdout) remember('revectorize', about, String(revectorize))
+  return revectorize
 }
 
 /** The machine in one line, for a report's head. */

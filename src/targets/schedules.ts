@@ -3,19 +3,10 @@
 import { kernelKeys } from '../compile/kernels.ts'
 import { parseSchedules } from '../compile/schedule.ts'
 import type { Graph } from '../ir/types.ts'
-import type { TargetOptions } from './target.ts'
-
-type Scheduled = { readonly schedule?: TargetOptions[string] | undefined }
+import type { Scheduled } from './schedule-facts.ts'
 
 /** Chooses schedules for a prepared graph. Throws InputError for what is no schedule. */
 export function schedulesFor(graph: Graph, options: Scheduled): ReturnType<typeof parseSchedules> {
   if (options.schedule == null) return parseSchedules('{}')
   return parseSchedules(String(options.schedule), kernelKeys(graph))
-}
-
-/** What is said beside every figure of code with schedules that were given. */
-export function scheduleFacts(options: Scheduled): { schedules?: string } {
-  if (options.schedule == null) return {}
-  const given = Object.keys(JSON.parse(String(options.schedule))).length
-  return { schedules: `${given} given` }
 }

@@ -2,13 +2,15 @@
 // compiler's kernels is run with and without it, and every bit must agree. The pass is experimental; a wrong answer is never worth it.
 
 import { compile } from '../compile/compile.ts'
-import { buildImage } from '../compile/render/wasm/image.ts'
-import { hasRelaxedSimd } from '../compile/render/wasm/module.ts'
+import { readImage } from '../compile/render/wasm/image.ts'
 import { imageMemory, instantiate, readOutput, runSteps, writeInput } from '../compile/render/wasm/run.ts'
+import { encodeImage } from '../compile/render/wasm/write-image.ts'
 import { engines } from '../compile/schedule.ts'
+import { sourceOf } from '../core/source.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { GraphBuilder } from '../ir/graph.ts'
 import type { Graph } from '../ir/types.ts'
+import { wasmFeatures } from './processor.ts'
 
 /** Convolutions by three algorithms, depthwise, pooling, residual sum, activations, a product, in sizes with and without tails. */
 function probe(): { graph: Graph; input: Tensor } {
@@ -44,13 +46,15 @@ export function selfTest(
 ): string | undefined {
   const { graph, input } = probe()
   const program = compile(graph, { engine: engines['wasm-fast'] })
-  const image = buildImage(program, { relaxed: hasRelaxedSimd(), shared: false, threads: 1 })
+  const bytes = encodeImage(program, { relaxed: wasmFeatures().relaxedSimd, shared: false, threads: 1 })
   const run = (fast: boolean): Tensor[] => {
-    const memory = imageMemory(image)
-    const instance = instantiate(image.header, compileModule(image.module, fast), memory)
-    writeInput(memory, image.header.inputs[0]!, input.data)
+    const source = sourceOf(bytes)
+    const { header, module } = readImage(source)
+    const memory = imageMemory(header, source)
+    const instance = instantiate(header, compileModule(module, fast), memory)
+    writeInput(memory, header.inputs[0]!, input.data)
     runSteps(instance)
-    return image.header.outputs.map((p) => readOutput(memory, p))
+    return header.outputs.map((p) => readOutput(memory, p))
   }
   const [safe, fast] = [run(false), run(true)]
   for (const [i, t] of safe.entries()) {

@@ -1,20 +1,11 @@
 // WebAssembly: our own compiler's code in this engine. `safe` is what every engine with SIMD runs; `fast` also pairs 128-bit vectors
-// to 256 bits (V8's revectorisation, off by default there) after a self-test on this machine.
+// to 256 bits (V8's revectorisation, off by default there) after a self-test on this machine. The compiler is imported when something
+// has to be compiled: an image that was compiled before starts without it.
 
 import { extname } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
-import { compile } from '../compile/compile.ts'
-import {
-  isStaticGraph,
-  prepare,
-  shapeInputs,
-  specializationKey,
-  specializeTo,
-  uncompilable,
-} from '../compile/prepare.ts'
-import { buildImage, decodeImage, encodeImage, type Header } from '../compile/render/wasm/image.ts'
-import { hasRelaxedSimd, hasSimd } from '../compile/render/wasm/module.ts'
+import { type Header, readImage } from '../compile/render/wasm/image.ts'
 import {
   type Instance,
   imageMemory,
@@ -25,14 +16,15 @@ import {
 } from '../compile/render/wasm/run.ts'
 import { controlWords, dismissTeam, runTeam } from '../compile/render/wasm/team.ts'
 import { type Engine, engines } from '../compile/schedule.ts'
-import { InputError, UnsupportedError } from '../core/errors.ts'
+import { InputError } from '../core/errors.ts'
+import { type Source, sourceOf } from '../core/source.ts'
 import { checkInputs } from '../ir/inputs.ts'
-import { specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isTensor } from '../ir/types.ts'
-import { hasRevectorize, probeProcessor, revectorizeFlag } from './processor.ts'
-import { scheduleFacts, schedulesFor } from './schedules.ts'
+import { fingerprint, isPublished, packageVersion, recall, remember } from './cache.ts'
+import { hasRevectorize, probeProcessor, revectorizeFlag, wasmFeatures } from './processor.ts'
+import { scheduleFacts } from './schedule-facts.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
-import { selfTest } from './wasm-selftest.ts'
+import type { ImageOptions } from './wasm-compile.ts'
 import type { WorkerStart } from './wasm-worker.ts'
 
 const optionsOf = (o: TargetOptions): { engine: 'safe' | 'fast'; threads: number } => {
@@ -49,6 +41,12 @@ const optionsOf = (o: TargetOptions): { engine: 'safe' | 'fast'; threads: number
 export const wasmEngine = (o: TargetOptions): Engine =>
   engines[optionsOf(o).engine === 'fast' ? 'wasm-fast' : 'wasm-safe']
 
+const imageOptions = (o: TargetOptions): ImageOptions => ({
+  engine: wasmEngine(o),
+  threads: optionsOf(o).threads,
+  schedule: o.schedule,
+})
+
 /** Compiles with V8's best compiler at once, and with or without 256-bit pairs; flags are set back afterwards. */
 function compileModule(bytes: Uint8Array<ArrayBuffer>, fast: boolean): WebAssembly.Module {
   const flags = ['--no-liftoff', '--no-wasm-lazy-compilation', ...(fast ? [revectorizeFlag] : [])]
@@ -61,13 +59,30 @@ function compileModule(bytes: Uint8Array<ArrayBuffer>, fast: boolean): WebAssemb
   }
 }
 
-let tested: string | undefined | null = null
-/** Throws unless the fast engine is there and right. Tested once a process. */
-function requireFast(): void {
+const passed = 'passed'
+let tested: string | undefined
+/** Throws unless the fast engine is there and right. Tested once for a build of the engine, a processor and a version of ours. */
+async function requireFast(): Promise<void> {
   if (!hasRevectorize())
     throw new InputError('wasm: engine fast needs a V8 that can pair vectors (Node 24). Use engine safe.')
-  if (tested === null) tested = selfTest(compileModule)
-  if (tested !== undefined)
+  if (tested === undefined) {
+    const { name, features } = probeProcessor()
+    const about = [
+      packageVersion(),
+      fingerprint(process.execPath),
+      process.version,
+      `${name} ${features}`,
+      ...process.execArgv,
+      process.env.NODE_OPTIONS ?? '',
+    ]
+    tested = isPublished ? recall('self-test', about) : undefined
+    if (tested === undefined) {
+      const { selfTest } = await import('./wasm-selftest.ts')
+      tested = selfTest(compileModule) ?? passed
+      if (isPublished && tested === passed) remember('self-test', about, passed)
+    }
+  }
+  if (tested !== passed)
     throw new InputError(`wasm: engine fast fails its self-test here (${tested}). Use engine safe.`)
 }
 
@@ -79,67 +94,40 @@ export const wasm: Target = {
     { name: 'fast', options: { engine: 'fast' } },
   ],
   presence: async () =>
-    hasSimd()
+    wasmFeatures().simd
       ? { present: true, version: process.versions.v8 ?? '' }
       : { present: false, reason: 'this engine has no WebAssembly SIMD' },
   async compile(graph, options) {
-    optionsOf(options)
-    const missing = uncompilable(specialize(graph))
-    if (missing.length > 0) throw new UnsupportedError('wasm', missing)
-    const fixed = specialize(graph, { keep: new Set(['dequantizeLinear']) })
+    const chosen = imageOptions(options)
+    const bytes = (await import('./wasm-compile.ts')).compileImage(graph, chosen)
     // Open shapes are fixed by the first inputs that come: see `load`.
-    if (!isStaticGraph(fixed) || shapeInputs(fixed).size > 0) return { target: 'wasm', options, graph }
-    const prepared = prepare(fixed)
-    return { target: 'wasm', options, bytes: imageBytes(prepared, options), graph }
+    return { target: 'wasm', options, ...(bytes && { bytes }), graph }
   },
   async load(artifact: Artifact): Promise<Executable> {
     const { graph, options, bytes } = artifact
-    if (bytes) return load(graph, bytes, options)
-    const known = new Map<string, Promise<Executable>>()
-    const forInputs = (inputs: readonly Datum[]): Promise<Executable> => {
-      checkInputs(graph, inputs)
-      const key = specializationKey(graph, inputs)
-      let made = known.get(key)
-      if (!made) {
-        const fixed = specializeTo(graph, inputs)
-        made = load(fixed, imageBytes(prepare(fixed), options), options)
-        known.set(key, made)
-      }
-      return made
-    }
-    return {
-      facts: {
-        engine: optionsOf(options).engine,
-        shapes: 'fixed at the first run of each',
-        ...scheduleFacts(options),
-      },
-      run: async (inputs) => (await forInputs(inputs)).run(inputs),
-      profile: async (inputs) => (await forInputs(inputs)).profile!(inputs),
-      dispose: async () => {
-        for (const e of known.values()) await (await e).dispose()
-      },
-    }
+    if (bytes) return openImage(graph, options, sourceOf(bytes))
+    const [{ fixedImage }, { perShape }] = await Promise.all([
+      import('./wasm-compile.ts'),
+      import('./shapes.ts'),
+    ])
+    const facts = { engine: optionsOf(options).engine, ...scheduleFacts(options) }
+    return perShape(graph, facts, (fixed) =>
+      openImage(fixed, options, sourceOf(fixedImage(fixed, imageOptions(options)))),
+    )
   },
-}
-
-function imageBytes(graph: Graph, options: TargetOptions): Uint8Array {
-  const { threads } = optionsOf(options)
-  const target = wasmEngine(options)
-  const chosen = schedulesFor(graph, options)
-  const program = compile(graph, { engine: target, schedule: (node, x) => chosen(node, x, target) })
-  return encodeImage(buildImage(program, { relaxed: hasRelaxedSimd(), shared: threads > 1, threads }))
 }
 
 let processor: string | undefined
 const processorName = (): string => (processor ??= probeProcessor().name ?? process.arch)
 
-async function load(graph: Graph, bytes: Uint8Array, options: TargetOptions): Promise<Executable> {
+/** Loads an image. Of the graph, only types of inputs are looked at; the constants are read straight into the code's memory. */
+export async function openImage(graph: Graph, options: TargetOptions, source: Source): Promise<Executable> {
   const { engine } = optionsOf(options)
-  if (engine === 'fast') requireFast()
-  const image = decodeImage(bytes)
-  const { header } = image
-  const memory = imageMemory(image)
-  const module = compileModule(image.module, engine === 'fast')
+  if (engine === 'fast') await requireFast()
+  const { header, module: code } = readImage(source)
+  const memory = imageMemory(header, source)
+  source.end?.()
+  const module = compileModule(code, engine === 'fast')
   const instance = instantiate(header, module, memory)
   const team = header.threads > 1 ? startTeam(header, module, memory) : undefined
   const put = (inputs: readonly Datum[]): void => {

@@ -1,6 +1,6 @@
 // The two sides of a product made ready: panels of the right side packed at compile time or by a step, and the step that computes it.
 
-import { allocate, bytesOf, type DType, type TensorData } from '../../core/dtype.ts'
+import { bytesOf, type DType, type TensorData } from '../../core/dtype.ts'
 import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
 import { constant, type Expr } from '../../ir/scalar.ts'
 import { type KernelBuilder, vectorizes } from '../build.ts'
@@ -24,16 +24,14 @@ export const fitted = (s: Schedule, lanes: number): Schedule =>
     ? { ...s, columns: Math.max(lanes, Math.floor(s.columns / lanes) * lanes) }
     : { ...s, columns: Math.min(s.columns, 4) }
 
-/** How many neighbours one `dot` takes: pairs of int16 where both sides have them in order. */
-export const pairOf = (x: Lowering, lanes: number, stride: number, extent: number): number =>
-  lanes > 1 &&
-  x.types[0]!.dtype === 'int32' &&
-  x.inputs[0]!.dtype === 'int16' &&
-  x.constants[1]?.dtype === 'int16' &&
-  stride === 1 &&
-  extent % 2 === 0
-    ? 2
-    : 1
+/** How many neighbours one `dot` takes where both sides have them in order: pairs of int16, or uint8 and int8 in fours. */
+export function pairOf(x: Lowering, lanes: number, stride: number, extent: number): number {
+  if (lanes === 1 || stride !== 1 || x.types[0]!.dtype !== 'int32') return 1
+  const [left, right] = [x.inputs[0]!.dtype, x.constants[1]?.dtype]
+  const pair =
+    left === 'int16' && right === 'int16' ? 2 : x.engine.bytes && left === 'uint8' && right === 'int8' ? 4 : 1
+  return extent % pair === 0 ? pair : 1
+}
 
 type Right = {
   /** [groups…, taps, channels, columns], where the content lies. */
@@ -65,19 +63,21 @@ export function packed(
   const places = stridesOf(lead)
   const strides = places.map((n, d) => (lead[d] === 1 ? 0 : n * p.size))
   if (right.tensor) {
-    const element = pair > 1 ? 'int16' : (type as DType)
-    const to = allocate(element, own * p.size)
-    const { data } = widened(right.tensor)
-    for (let g = 0; g < own; g++) {
-      let offset = view.offset
-      lead.forEach((n, d) => {
-        offset += (Math.floor(g / places[d]!) % n) * view.strides[d]!
-      })
-      const last = view.strides.slice(-3) as [number, number, number]
-      packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns, pair }, to, g * p.size)
+    const element = pair > 1 ? right.tensor.dtype : (type as DType)
+    const { tensor } = right
+    const write = (to: TensorData): void => {
+      const { data } = widened(tensor)
+      for (let g = 0; g < own; g++) {
+        let offset = view.offset
+        lead.forEach((n, d) => {
+          offset += (Math.floor(g / places[d]!) % n) * view.strides[d]!
+        })
+        const last = view.strides.slice(-3) as [number, number, number]
+        packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns, pair }, to, g * p.size)
+      }
     }
     return {
-      buffer: x.program.buffer(`${x.op}.packed`, element, to.length, 'constant', to),
+      buffer: x.program.buffer(`${x.op}.packed`, element, own * p.size, 'constant', write),
       groups: strides,
     }
   }

@@ -8,7 +8,7 @@ import type { KernelBuilder } from '../build.ts'
 import { declare, divided, loop, plus, repeat, type Statement, times } from '../loops.ts'
 import type { Schedule } from '../schedule.ts'
 import type { View } from '../view.ts'
-import { contract, type Operand, packPanels, panelsOf } from './contract.ts'
+import { contract, type Operand, type Panels, panelsOf } from './contract.ts'
 import type { Lowering } from './lowering.ts'
 
 /**
@@ -77,36 +77,39 @@ export type WinogradConv = {
 /** Pixels beyond the padded input that whole tiles of m×m results need, per spatial dimension. */
 export const winogradExtra = (out: number, m: number): number => Math.ceil(out / m) * m - out
 
-/** G g Gᵀ of every filter as packed panels, one group a position of the tile. */
-function transformFilters(w: Tensor, m: 2 | 4, s: Schedule, lanes: number): Float32Array {
-  const G = filterTransform[m]
+/** Writes G g Gᵀ of every filter as packed panels, one group a position of the tile. */
+function transformFilters(w: Tensor, m: 2 | 4, p: Panels, to: Float32Array): void {
   const n = m + 2
+  const G = Float64Array.from(filterTransform[m].flat())
   const [filters, channels] = w.shape as [number, number]
   const data = numbers(w)
-  const p = panelsOf(filters, channels, s.columns, lanes)
-  const to = new Float32Array(n * n * p.size)
-  const all = new Float32Array(n * n * filters * channels)
   const half = new Float64Array(n * 3)
-  const size = filters * channels
-  for (let f = 0; f < size; f++) {
-    for (let i = 0; i < n; i++)
-      for (let x = 0; x < 3; x++) {
-        const g = f * 9 + x
-        half[i * 3 + x] = G[i]![0]! * data[g]! + G[i]![1]! * data[g + 3]! + G[i]![2]! * data[g + 6]!
+  // One row of a panel for every position: written where it belongs in whole lines, for the positions lie powers of two apart.
+  const rows = new Float32Array(n * n * p.columns)
+  for (let first = 0; first < filters; first += p.columns) {
+    const width = first / p.columns < p.full ? p.columns : p.tail
+    const count = Math.min(width, filters - first)
+    for (let channel = 0; channel < channels; channel++) {
+      for (let column = 0; column < count; column++) {
+        const g = ((first + column) * channels + channel) * 9
+        for (let i = 0; i < n; i++) {
+          const [a, b, c] = [G[3 * i]!, G[3 * i + 1]!, G[3 * i + 2]!]
+          for (let x = 0; x < 3; x++)
+            half[3 * i + x] = a * data[g + x]! + b * data[g + 3 + x]! + c * data[g + 6 + x]!
+        }
+        for (let i = 0; i < n; i++) {
+          const [a, b, c] = [half[3 * i]!, half[3 * i + 1]!, half[3 * i + 2]!]
+          for (let j = 0; j < n; j++)
+            rows[(i * n + j) * width + column] = a * G[3 * j]! + b * G[3 * j + 1]! + c * G[3 * j + 2]!
+        }
       }
-    for (let i = 0; i < n; i++)
-      for (let j = 0; j < n; j++)
-        all[(i * n + j) * size + f] =
-          half[i * 3]! * G[j]![0]! + half[i * 3 + 1]! * G[j]![1]! + half[i * 3 + 2]! * G[j]![2]!
+      const at = first * channels + channel * width
+      for (let position = 0; position < n * n; position++) {
+        const [from, start] = [position * width, position * p.size + at]
+        for (let column = 0; column < count; column++) to[start + column] = rows[from + column]!
+      }
+    }
   }
-  for (let g = 0; g < n * n; g++)
-    packPanels(
-      p,
-      { data: all, offset: g * size, depth: [1, channels], strides: [0, 1, channels], columns: filters },
-      to,
-      g * p.size,
-    )
-  return to
 }
 
 export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): void {
@@ -118,14 +121,10 @@ export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): v
   const [height, width] = out.shape.slice(c.first, c.first + 2) as [number, number]
   const [down, across] = [Math.ceil(height / m), Math.ceil(width / m)]
   const tiles = out.shape[0]! * down * across
-  const weights = x.program.buffer(
-    `${x.op}.winograd`,
-    'float32',
-    n * n * panelsOf(filters, channels, s.columns, lanes).size,
-    'constant',
-    transformFilters(c.filter, m, s, lanes),
-  )
   const panels = panelsOf(filters, channels, s.columns, lanes)
+  const weights = x.program.buffer(`${x.op}.winograd`, 'float32', n * n * panels.size, 'constant', (to) =>
+    transformFilters(c.filter, m, panels, to as Float32Array),
+  )
   // Blocks of tiles that stay in the second-level cache from transform to transform, each in the caller's own scratch.
   const perTile = n * n * (channels + filters)
   const wanted = Math.max(4 * s.rows, Math.floor(131072 / perTile / s.rows) * s.rows)

@@ -2,11 +2,13 @@
 
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, homedir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { InputError } from '../../core/errors.ts'
 import { digest, digestText } from '../../core/hash.ts'
+import { cacheFolder } from '../cache.ts'
 import { killGroup, privateFolder, removeFolder, spawnGroup } from '../processes.ts'
+import { probeProcessor } from '../processor.ts'
 
 export type Compiler = { readonly command: string; readonly version: string }
 
@@ -26,13 +28,11 @@ export function findCompiler(): Compiler | null {
   return found
 }
 
-export const cacheFolder = (): string =>
-  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'strata', 'c')
-
 export type Job = {
   readonly compiler: Compiler
-  /** File name → text. */
-  readonly files: Readonly<Record<string, string>>
+  /** File name → text; a function where `digest` stands for them until they are needed. */
+  readonly files: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>)
+  readonly digest?: string
   /** Those that are compiled, side by side, and linked. */
   readonly sources: readonly string[]
   readonly flags: readonly string[]
@@ -42,6 +42,9 @@ export type Job = {
   /** Milliseconds in all. */
   readonly limit: number
 }
+
+const filesOf = ({ files }: Job): Readonly<Record<string, string>> =>
+  typeof files === 'function' ? files() : files
 
 /** What follows a cached file: a mark and the digest of all before it, which linkers' formats allow. */
 const seal = (bytes: Uint8Array): string => `\nstrata ${digest(bytes)}\n`
@@ -63,16 +66,25 @@ function isWhole(path: string): boolean {
  * Throws InputError with the compiler's first complaint, or that it took too long.
  */
 export async function build(job: Job): Promise<string> {
+  const { name, features } = probeProcessor()
   const key = digestText(
-    JSON.stringify([job.compiler, job.flags, job.linkFlags, job.sources, Object.entries(job.files)]),
+    JSON.stringify([
+      job.compiler,
+      job.flags,
+      job.linkFlags,
+      job.sources,
+      job.digest ?? Object.entries(filesOf(job)),
+      // What -march=native stands for; the folder may be shared by several machines.
+      job.flags.includes('-march=native') && [name, features],
+    ]),
   )
-  const folder = cacheFolder()
+  const folder = cacheFolder('c')
   const target = join(folder, `${key}-${job.output}`)
   if (isWhole(target)) return target
   const room = privateFolder()
   try {
     try {
-      for (const [name, text] of Object.entries(job.files)) writeFileSync(join(room, name), text)
+      for (const [name, text] of Object.entries(filesOf(job))) writeFileSync(join(room, name), text)
     } catch (e) {
       throw new InputError(
         `${room}: the C source can't be written: ${(e as Error).message}. Free some space or set TMPDIR.`,

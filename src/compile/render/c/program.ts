@@ -1,9 +1,16 @@
 // A program as one self-contained C file and its header: kernels, weights, one static arena, one function.
 
-import { bytesOf, type DType, type TensorData } from '../../../core/dtype.ts'
+import { bytesOf, type DType, viewBytes } from '../../../core/dtype.ts'
 import { composeFunctions } from '../../compose.ts'
 import { expand } from '../../expand.ts'
-import { type Buffer, type Kernel, type Program, parallelRange } from '../../loops.ts'
+import {
+  type Buffer,
+  contentOf,
+  type Kernel,
+  type Program,
+  parallelRange,
+  writeContent,
+} from '../../loops.ts'
 import { planMemory } from '../../plan.ts'
 import { splitVectors } from '../../split.ts'
 import { type CFunction, KernelWriter } from './kernel.ts'
@@ -46,12 +53,23 @@ export function renderKernel(kernel: Kernel, name: string, prelude: Prelude, dia
 
 /** Renders a whole program as one file. */
 export function renderC(program: Program, options: COptions): CFiles {
-  const { head, kernels, tail, ...files } = renderParts(program, options)
-  return { source: [head, ...kernels.map((k) => k.text), tail].join('\n'), ...files }
+  const { head, kernels, tail, writeWeights, ...files } = renderParts(program, options)
+  const weights = options.weights === 'beside' ? new Uint8Array(files.weightBytes) : undefined
+  if (weights) writeWeights(weights)
+  return {
+    source: [head, ...kernels.map((k) => k.text), tail].join('\n'),
+    ...files,
+    ...(weights && { weights }),
+  }
 }
 
-/** The same in files that are compiled side by side: `main` holds all that isn't in `units`. */
-export type CUnits = Omit<CFiles, 'source'> & { readonly main: string; readonly units: readonly string[] }
+/** The same in files that are compiled side by side: `main` holds all that isn't in `units`. Weights are beside. */
+export type CUnits = Omit<CFiles, 'source' | 'weights'> & {
+  readonly main: string
+  readonly units: readonly string[]
+  /** Writes the weights into `weightBytes` zeros at a multiple of 8. */
+  readonly writeWeights: (to: Uint8Array) => void
+}
 
 /** Characters of C that are worth a file of their own. */
 const unitLength = 50_000
@@ -77,7 +95,7 @@ export function renderUnits(program: Program, options: COptions, count: number):
   }
 }
 
-type Parts = Omit<CFiles, 'source'> & {
+type Parts = Omit<CUnits, 'main' | 'units'> & {
   readonly head: string
   readonly kernels: readonly CFunction[]
   readonly tail: string
@@ -256,9 +274,7 @@ ${ports.map((p) => `  ${name}_${p.port} = ${p.port};`).join('\n')}
     kernels,
     tail,
     header,
-    ...(options.weights === 'beside' && {
-      weights: weightFile(program, weightAt, weightBytes, options.bigEndian ?? false),
-    }),
+    writeWeights: (to) => writeWeights(program, weightAt, to, options.bigEndian ?? false),
     arenaBytes,
     weightBytes,
   }
@@ -272,7 +288,7 @@ const comment = (text: string): string =>
 
 /** Elements as C literals of their storage type: floats exactly, in few characters. */
 function literals(b: Buffer): string {
-  const data = b.data!
+  const data = contentOf(b)!
   const out: string[] = []
   for (let i = 0; i < b.length; i++) out.push(literal(b.dtype, data[i] as number | bigint))
   return out.join(',')
@@ -307,16 +323,13 @@ function halfBits(v: number): number {
   return halfView[0]!
 }
 
-function weightFile(program: Program, at: readonly number[], bytes: number, bigEndian: boolean): Uint8Array {
-  const out = new Uint8Array(bytes)
+function writeWeights(program: Program, at: readonly number[], out: Uint8Array, bigEndian: boolean): void {
   program.buffers.forEach((b, i) => {
     if (at[i]! < 0) return
-    const data = b.data as Exclude<TensorData, string[]>
-    const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    out.set(raw, at[i])
     const width = bytesOf(b.dtype)
+    const raw = out.subarray(at[i]!, at[i]! + b.length * width)
+    writeContent(b, viewBytes(b.dtype as Exclude<DType, 'string'>, raw, b.length))
     if (bigEndian && width > 1)
       for (let k = at[i]!; k < at[i]! + raw.length; k += width) out.subarray(k, k + width).reverse()
   })
-  return out
 }

@@ -1,9 +1,10 @@
 // Running an image in a web page. Threads need a page that is cross-origin isolated; elsewhere the same image runs on one.
 
 import { BugError } from '../../../core/errors.ts'
+import { sourceOf } from '../../../core/source.ts'
 import type { Tensor } from '../../../core/tensor.ts'
 import type { WorkerStart } from './browser-worker.ts'
-import { decodeImage, type Header } from './image.ts'
+import { type Header, readImage } from './image.ts'
 import { imageMemory, instantiate, readOutput, runSteps, writeInput } from './run.ts'
 import { controlWords, dismissTeam, runTeam } from './team.ts'
 
@@ -26,11 +27,12 @@ function unshared(module: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 
 /** Loads an artifact's bytes. `worker` is the address of browser-worker.js, as the page serves it. */
 export async function openImage(bytes: Uint8Array, worker?: string | URL): Promise<BrowserExecutable> {
-  const image = decodeImage(bytes)
+  const source = sourceOf(bytes)
+  const image = readImage(source)
   const shared = image.header.shared && globalThis.crossOriginIsolated && worker !== undefined
   const header: Header = shared ? image.header : { ...image.header, threads: 1 }
   const code = image.header.shared && !shared ? unshared(image.module) : image.module
-  const memory = imageMemory(image, shared)
+  const memory = imageMemory(header, source, shared)
   const module = await WebAssembly.compile(code)
   const instance = instantiate(header, module, memory)
   const words = shared ? controlWords(memory, header) : undefined

@@ -1,7 +1,7 @@
-// A program's kernels as one WebAssembly module, and the running of it on typed arrays of one memory. Runs in Node and browsers.
+// A program's kernels as one WebAssembly module.
 
 import type { ScalarFn } from '../../../ir/scalar.ts'
-import { onNumbers, scalarArity } from '../../../ir/scalar.ts'
+import { scalarArity } from '../../../ir/scalar.ts'
 import { composeFunctions } from '../../compose.ts'
 import { expand } from '../../expand.ts'
 import { convertHalves } from '../../halves.ts'
@@ -31,47 +31,3 @@ export function renderWasm(
   }))
   return encodeModule(imports, functions, options)
 }
-
-/** What a module from `renderWasm` imports. */
-export const wasmImports = (memory: WebAssembly.Memory): WebAssembly.Imports => ({
-  env: { memory },
-  math: onNumbers as unknown as WebAssembly.ModuleImports,
-})
-
-export type WasmKernel = (...args: number[]) => void
-
-/** Whether the engine takes these bytes as a module's one function body. */
-const accepts = (code: readonly number[]): boolean =>
-  WebAssembly.validate(
-    Uint8Array.from([
-      0,
-      0x61,
-      0x73,
-      0x6d,
-      1,
-      0,
-      0,
-      0,
-      1,
-      5,
-      1,
-      0x60,
-      0,
-      1,
-      0x7b,
-      3,
-      2,
-      1,
-      0,
-      10,
-      code.length + 4,
-      1,
-      code.length + 2,
-      0,
-      ...code,
-      0x0b,
-    ]),
-  )
-const vector = [0x41, 0, 0xfd, 19 - 2]
-export const hasSimd = (): boolean => accepts(vector)
-export const hasRelaxedSimd = (): boolean => accepts([...vector, ...vector, ...vector, 0xfd, 0x85, 0x02])

@@ -2,9 +2,10 @@
 // moves to better code between calls. Runs in Node and browsers.
 
 import { bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
+import type { Source } from '../../../core/source.ts'
 import { sizeOf, type Tensor } from '../../../core/tensor.ts'
-import type { Header, Image, ImageStep, Port } from './image.ts'
-import { type WasmKernel, wasmImports } from './module.ts'
+import { onNumbers } from '../../../ir/scalar.ts'
+import type { Header, ImageStep, Port } from './image.ts'
 
 export type Instance = {
   readonly header: Header
@@ -15,14 +16,20 @@ export type Instance = {
 
 const pageBytes = 65536
 
-/** Memory for an image, constants in place. */
-export function imageMemory(image: Image, shared = image.header.shared): WebAssembly.Memory {
-  const { header } = image
+/** What a module of write-image.ts imports: the math library beside the memory. */
+const wasmImports = (memory: WebAssembly.Memory): WebAssembly.Imports => ({
+  env: { memory },
+  math: onNumbers as unknown as WebAssembly.ModuleImports,
+})
+type WasmKernel = (...args: number[]) => void
+
+/** Memory for an image, the constants read from the source into their place. */
+export function imageMemory(header: Header, constants: Source, shared = header.shared): WebAssembly.Memory {
   const memory = new WebAssembly.Memory({
     initial: header.pages,
     ...(header.shared && { maximum: header.pages, shared }),
   })
-  new Uint8Array(memory.buffer).set(image.constants, header.base)
+  constants.read(new Uint8Array(memory.buffer, header.base, header.constants))
   return memory
 }
 

@@ -1,0 +1,100 @@
+// From a graph to C: the part of the c target that needs the compiler of this package.
+
+import { availableParallelism } from 'node:os'
+import { compile } from '../../compile/compile.ts'
+import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../../compile/prepare.ts'
+import { type CFiles, type COptions, renderC, renderUnits } from '../../compile/render/c/program.ts'
+import { type Engine, engines } from '../../compile/schedule.ts'
+import { bytesOf } from '../../core/dtype.ts'
+import { InputError, UnsupportedError } from '../../core/errors.ts'
+import { digest } from '../../core/hash.ts'
+import { withHead } from '../../core/source.ts'
+import { specialize } from '../../ir/specialize.ts'
+import { type Graph, printType } from '../../ir/types.ts'
+import { schedulesFor } from '../schedules.ts'
+import { type COptionsChosen, engineOf, type Head, magic, type Vector } from './options.ts'
+import { shimSource } from './shim.ts'
+
+/** Weights up to this many bytes go into the file, unless told otherwise. */
+const insideBytes = 4 << 20
+
+/**
+ * The library function behind `strata convert MODEL -o model.c`: portable C99, or GNU C with the vectors of `vector`; small weights
+ * inside the file and large ones beside it (`weights`), unless told otherwise. Throws UnsupportedError for operators that can't be
+ * compiled, InputError for open shapes.
+ */
+export function graphToC(
+  graph: Graph,
+  options: Partial<Omit<COptions, 'dialect'>> & { readonly vector?: Vector } = {},
+): CFiles {
+  const { vector = 'none', ...rest } = options
+  const fixed = specialize(graph)
+  const missing = uncompilable(fixed)
+  if (missing.length > 0) throw new UnsupportedError('C', missing)
+  if (!isStaticGraph(fixed)) {
+    const inputs = fixed.inputs.map((v) => `${fixed.values[v]!.name}: ${printType(fixed.values[v]!.type)}`)
+    throw new InputError(
+      `${graph.name}: C needs fixed shapes, got ${inputs.join(', ')}. Give sizes, for example --dims batch=1.`,
+    )
+  }
+  const engine = engines[engineOf[vector]]
+  const program = compile(prepare(fixed, engine), { engine })
+  const shapes = (ids: readonly number[]): string[] => ids.map((v) => printType(fixed.values[v]!.type))
+  const weights = program.buffers.reduce(
+    (n, b) => n + (b.role === 'constant' ? b.length * bytesOf(b.dtype) : 0),
+    0,
+  )
+  return renderC(program, {
+    name: 'model',
+    weights: weights <= insideBytes ? 'inside' : 'beside',
+    ...rest,
+    dialect: vector === 'none' ? 'c99' : 'gnu',
+    shapes: { inputs: shapes(fixed.inputs), outputs: shapes(fixed.outputs) },
+  })
+}
+
+/** What is loaded later (artifact.ts); undefined where shapes are open. Throws UnsupportedError for operators that can't be compiled. */
+export function compileC(graph: Graph, o: COptionsChosen): Uint8Array | undefined {
+  const missing = uncompilable(specialize(graph))
+  if (missing.length > 0) throw new UnsupportedError('c', missing)
+  const fixed = specialize(graph, { keep: new Set(['dequantizeLinear']) })
+  return isStaticGraph(fixed) && shapeInputs(fixed).size === 0 ? fixedC(fixed, o) : undefined
+}
+
+/** The same of a graph whose shapes are fixed. */
+export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
+  const engine: Engine = engines[engineOf[o.vector]]
+  const prepared = prepare(graph, engine)
+  const chosen = schedulesFor(prepared, o)
+  const program = compile(prepared, { engine, schedule: (node, x) => chosen(node, x, engine) })
+  const dialect = o.vector === 'none' ? 'c99' : 'gnu'
+  const rendered = renderUnits(
+    program,
+    { name: 'model', dialect, weights: 'beside', threads: o.threads },
+    availableParallelism(),
+  )
+  const { header, main, units, arenaBytes, weightBytes } = rendered
+  const shim = shimSource('model', 'main.c', graph.inputs.length, graph.outputs.length, o.threads)
+  const files = JSON.stringify({
+    'model.h': header,
+    'main.c': main,
+    'shim.c': shim,
+    ...Object.fromEntries(units.map((u, i) => [`unit${i}.c`, u])),
+  })
+  const filesBytes = new TextEncoder().encode(files)
+  const head: Head = {
+    sources: ['shim.c', ...units.map((_, i) => `unit${i}.c`)],
+    filesBytes: filesBytes.length,
+    filesDigest: digest(filesBytes),
+    arenaBytes,
+    weightBytes,
+    steps: program.steps.map(({ nodes, kernel, amplification }) => ({
+      nodes,
+      name: program.kernels[kernel]!.name,
+      amplification,
+    })),
+  }
+  const { bytes, rest } = withHead(magic, head, [filesBytes], weightBytes)
+  rendered.writeWeights(rest)
+  return bytes
+}

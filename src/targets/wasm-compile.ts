@@ -1,0 +1,34 @@
+// From a graph to an image of WebAssembly: the part of the wasm target that needs the compiler.
+
+import { compile } from '../compile/compile.ts'
+import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../compile/prepare.ts'
+import { encodeImage } from '../compile/render/wasm/write-image.ts'
+import type { Engine } from '../compile/schedule.ts'
+import { UnsupportedError } from '../core/errors.ts'
+import { specialize } from '../ir/specialize.ts'
+import type { Graph } from '../ir/types.ts'
+import { wasmFeatures } from './processor.ts'
+import { schedulesFor } from './schedules.ts'
+import type { TargetOptions } from './target.ts'
+
+export type ImageOptions = {
+  readonly engine: Engine
+  readonly threads: number
+  readonly schedule?: TargetOptions[string] | undefined
+}
+
+/** The image's bytes; undefined where shapes are open. Throws UnsupportedError for operators that can't be compiled. */
+export function compileImage(graph: Graph, options: ImageOptions): Uint8Array | undefined {
+  const missing = uncompilable(specialize(graph))
+  if (missing.length > 0) throw new UnsupportedError('wasm', missing)
+  const fixed = specialize(graph, { keep: new Set(['dequantizeLinear']) })
+  return isStaticGraph(fixed) && shapeInputs(fixed).size === 0 ? fixedImage(fixed, options) : undefined
+}
+
+/** The image of a graph whose shapes are fixed. */
+export function fixedImage(graph: Graph, { engine, threads, schedule }: ImageOptions): Uint8Array {
+  const prepared = prepare(graph, engine)
+  const chosen = schedulesFor(prepared, { schedule })
+  const program = compile(prepared, { engine, schedule: (node, x) => chosen(node, x, engine) })
+  return encodeImage(program, { relaxed: wasmFeatures().relaxedSimd, shared: threads > 1, threads })
+}

@@ -18,10 +18,29 @@ import type { Lowering } from './lowering.ts'
  */
 const amplification = { 2: 2, 4: 16 } as const
 
-const filterTransform = {
-  2: [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]],
-  4: [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]],
-} as const // biome-ignore format: matrices
+/** G g of one row or column (a, b, c) of a filter, written at every `step`-th place from `at` on. */
+function filterTransform(
+  m: 2 | 4,
+  a: number,
+  b: number,
+  c: number,
+  to: Float64Array,
+  at: number,
+  step: number,
+): void {
+  to[at] = m === 2 ? a : a / 4
+  const even = m === 2 ? (a + c) / 2 : (a + c) * (-1 / 6)
+  const odd = m === 2 ? b / 2 : b * (-1 / 6)
+  to[at + step] = even + odd
+  to[at + 2 * step] = even - odd
+  if (m === 4) {
+    const even2 = a * (1 / 24) + c * (1 / 6)
+    const odd2 = b * (1 / 12)
+    to[at + 3 * step] = even2 + odd2
+    to[at + 4 * step] = even2 - odd2
+  }
+  to[at + (m + 1) * step] = c
+}
 
 type Row = readonly Expr[]
 type Holder = { let(e: Expr): Expr; k(n: number): Expr }
@@ -80,33 +99,36 @@ export const winogradExtra = (out: number, m: number): number => Math.ceil(out /
 /** Writes G g Gᵀ of every filter as packed panels, one group a position of the tile. */
 function transformFilters(w: Tensor, m: 2 | 4, p: Panels, to: Float32Array): void {
   const n = m + 2
-  const G = Float64Array.from(filterTransform[m].flat())
   const [filters, channels] = w.shape as [number, number]
   const data = numbers(w)
   const half = new Float64Array(n * 3)
-  // One row of a panel for every position: written where it belongs in whole lines, for the positions lie powers of two apart.
-  const rows = new Float32Array(n * n * p.columns)
+  // Some rows of a panel for every position, before they are written where they belong in one piece: the positions lie powers of two
+  // apart, which caches don't like.
+  const block = 8
+  const rows = new Float64Array(n * n * block * p.columns)
   for (let first = 0; first < filters; first += p.columns) {
     const width = first / p.columns < p.full ? p.columns : p.tail
     const count = Math.min(width, filters - first)
-    for (let channel = 0; channel < channels; channel++) {
-      for (let column = 0; column < count; column++) {
-        const g = ((first + column) * channels + channel) * 9
-        for (let i = 0; i < n; i++) {
-          const [a, b, c] = [G[3 * i]!, G[3 * i + 1]!, G[3 * i + 2]!]
+    for (let start = 0; start < channels; start += block) {
+      const taken = Math.min(block, channels - start)
+      const size = taken * width
+      for (let row = 0; row < taken; row++) {
+        for (let column = 0; column < count; column++) {
+          const g = ((first + column) * channels + start + row) * 9
           for (let x = 0; x < 3; x++)
-            half[3 * i + x] = a * data[g + x]! + b * data[g + 3 + x]! + c * data[g + 6 + x]!
+            filterTransform(m, data[g + x]!, data[g + 3 + x]!, data[g + 6 + x]!, half, x, 3)
+          const at = row * width + column
+          for (let i = 0; i < 3 * n; i += 3)
+            filterTransform(m, half[i]!, half[i + 1]!, half[i + 2]!, rows, (i / 3) * n * size + at, size)
         }
-        for (let i = 0; i < n; i++) {
-          const [a, b, c] = [half[3 * i]!, half[3 * i + 1]!, half[3 * i + 2]!]
-          for (let j = 0; j < n; j++)
-            rows[(i * n + j) * width + column] = a * G[3 * j]! + b * G[3 * j + 1]! + c * G[3 * j + 2]!
-        }
+        for (let column = count; column < width; column++)
+          for (let position = 0; position < n * n; position++)
+            rows[position * size + row * width + column] = 0
       }
-      const at = first * channels + channel * width
       for (let position = 0; position < n * n; position++) {
-        const [from, start] = [position * width, position * p.size + at]
-        for (let column = 0; column < count; column++) to[start + column] = rows[from + column]!
+        const from = position * size
+        const at = position * p.size + first * channels + start * width
+        for (let i = 0; i < size; i++) to[at + i] = rows[from + i]!
       }
     }
   }

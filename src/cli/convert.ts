@@ -57,7 +57,7 @@ export const convert: Verb = {
   },
 }
 
-const vectors = ['none', 'avx512', 'avx2', 'neon'] as const
+const vectors = ['none', 'vnni', 'avx512', 'avx2', 'neon'] as const
 const places = ['inside', 'beside'] as const
 type COptions = {
   readonly name: string

@@ -100,10 +100,13 @@ export function layouts(
     const strides = n.attributes.strides as readonly number[]
     const rank = pads.length / 2
     const start = n.attributes.layout === 'channelsLast' ? 1 : 2
-    // Integer products take channels in pairs.
+    // Integer products take channels in pairs, or bytes in fours.
     const channel = start === 1 ? rank + 1 : 1
-    if (n.op.startsWith('convInteger') && n.attributes.groups === 1 && shapeOf(graph, v)[channel]! % 2 === 1)
-      after[v]![channel] = 1
+    if (n.op.startsWith('convInteger') && n.attributes.groups === 1) {
+      const { type } = graph.values[v]!
+      const together = type.kind === 'tensor' && type.dtype === 'uint8' ? 4 : 2
+      after[v]![channel] = -shapeOf(graph, v)[channel]! & (together - 1)
+    }
     if (n.op === 'conv2d' && n.attributes.groups === 1 && orderOf(v).at(-1) === channel)
       gap[v] = Math.max(gap[v]!, gapOf(4 * shapeOf(graph, v)[channel]! * strides.at(-1)!, rows))
     for (let d = 0; d < rank; d++) {

@@ -5,7 +5,7 @@ import { isBig } from '../core/dtype.ts'
 import type { Unsupported } from '../core/errors.ts'
 import { sizeOf, type Tensor } from '../core/tensor.ts'
 import { GraphBuilder } from '../ir/graph.ts'
-import { specialize } from '../ir/specialize.ts'
+import { keepQuantised, specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isStatic, isTensor, type ValueId } from '../ir/types.ts'
 import { decompose } from '../rewrite/decompose/decompose.ts'
 import { integerProductDecompositions } from '../rewrite/decompose/integer-products.ts'
@@ -16,10 +16,11 @@ import { qlinearDecompositions } from '../rewrite/decompose/qlinear.ts'
 import { quantizeDecompositions } from '../rewrite/decompose/quantize.ts'
 import { recurrentDecompositions } from '../rewrite/decompose/recurrent.ts'
 import { tfliteDecompositions } from '../rewrite/decompose/tflite.ts'
-import { centreRules, quantisedRules } from '../rewrite/integers.ts'
+import { bytesRules, centreRules, dequantizedApart, quantisedRules } from '../rewrite/integers.ts'
 import { optimizeRules } from '../rewrite/optimize.ts'
 import { applyRules } from '../rewrite/pass.ts'
 import { loweringOf } from './lower/index.ts'
+import type { Engine } from './schedule.ts'
 
 const table = {
   ...lossDecompositions,
@@ -39,18 +40,23 @@ export const isStaticGraph = (graph: Graph): boolean =>
     return type.kind === 'tensor' && isStatic(type.shape)
   })
 
-/** The graph for the compiler. Shapes must be known, or come from `open`. */
-export function prepare(graph: Graph): Graph {
+/**
+ * A graph whose dequantised products are products of integers: what exact integer arithmetic gives is what `evaluate` gives for it, and
+ * every target of ours bit for bit.
+ */
+export const integerForm = (graph: Graph): Graph =>
+  applyRules(dequantizedApart(specialize(graph, { keep: keepQuantised })), quantisedRules).graph
+
+/** The graph for the compiler and an engine (one that multiplies int16, unless given). Shapes must be known. */
+export function prepare(graph: Graph, engine?: Engine): Graph {
   // Quantised products first, before their weights become real numbers; then folding, before batchNorm is taken apart.
-  const quantised = applyRules(specialize(graph, { keep }), quantisedRules).graph
-  const folded = applyRules(specialize(quantised), optimizeRules).graph
+  const folded = applyRules(specialize(integerForm(graph)), optimizeRules).graph
   const plain = decompose(folded, table, (op) => {
     const l = loweringOf(op)
     return l !== undefined && !('gap' in l)
   })
-  return specialize(applyRules(plain, centreRules).graph)
+  return specialize(applyRules(plain, engine?.bytes ? bytesRules : centreRules).graph)
 }
-const keep: ReadonlySet<string> = new Set(['dequantizeLinear'])
 
 /** Operators of the graph that have neither a lowering nor a decomposition, with the reason. */
 export function uncompilable(graph: Graph): Unsupported[] {
@@ -127,7 +133,7 @@ export function specializeTo(graph: Graph, inputs: readonly Datum[]): Graph {
     made.forEach((v, k) => void map.set(n.outputs[k]!, v))
   }
   for (const v of graph.outputs) b.output(to(v)!)
-  return specialize(b.finish())
+  return specialize(b.finish(), { keep: keepQuantised })
 }
 
 /** What a specialisation depends on: a key for caches. */

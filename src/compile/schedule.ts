@@ -5,12 +5,14 @@ import { InputError } from '../core/errors.ts'
 
 /** What a kernel's code is for. `lanes`: float32 values to a vector. */
 export type Engine = {
-  readonly name: 'wasm-safe' | 'wasm-fast' | 'c-avx512' | 'c-avx2' | 'c-neon' | 'c-scalar'
+  readonly name: 'wasm-safe' | 'wasm-fast' | 'c-vnni' | 'c-avx512' | 'c-avx2' | 'c-neon' | 'c-scalar'
   readonly lanes: number
   /** Rows and columns of the register tile. */
   readonly tile: readonly [rows: number, columns: number]
   /** The same for integer products, which need a register more for each. */
   readonly integerTile: readonly [rows: number, columns: number]
+  /** Whether one instruction adds four products of uint8 and int8 to a sum of 32 bits; else pairs of int16 are multiplied. */
+  readonly bytes?: boolean
   /** Reduction steps written out in one iteration of the innermost loop. */
   readonly unroll: number
   /** Density below which a sparse convolution is faster than the dense one. */
@@ -35,6 +37,15 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     integerTile: [5, 16],
     sparseBelow: 0.45,
     unroll: 4,
+  },
+  'c-vnni': {
+    name: 'c-vnni',
+    lanes: 16,
+    tile: [14, 32],
+    integerTile: [14, 32],
+    sparseBelow: 0.45,
+    unroll: 1,
+    bytes: true,
   },
   'c-avx512': {
     name: 'c-avx512',

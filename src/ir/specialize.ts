@@ -33,6 +33,9 @@ export type SpecializeOptions = {
   readonly keep?: ReadonlySet<string>
 }
 
+/** For `keep`: weights that are stored as integers stay so, for those who multiply integers. */
+export const keepQuantised: ReadonlySet<string> = new Set(['dequantizeLinear'])
+
 const unfoldable = new Set([
   'if',
   'loop',

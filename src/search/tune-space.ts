@@ -20,6 +20,7 @@ export type Space = {
 const mostSums: Readonly<Record<Engine['name'], number>> = {
   'wasm-safe': 24,
   'wasm-fast': 24,
+  'c-vnni': 30,
   'c-avx512': 30,
   'c-avx2': 15,
   'c-neon': 30,

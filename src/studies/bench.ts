@@ -2,7 +2,7 @@
 // everybody has the same threads, warm-up, inputs and number of samples.
 
 import { InputError } from '../core/errors.ts'
-import { specialize } from '../ir/specialize.ts'
+import { keepQuantised, specialize } from '../ir/specialize.ts'
 import { packedFile } from '../targets/packed.ts'
 import { measurePeak, type Peak } from '../targets/peak.ts'
 import { probeMachine } from '../targets/processor.ts'
@@ -99,6 +99,6 @@ export async function benchModel(
   seed = 1,
 ): Promise<BenchModel> {
   const { name, graph } = await openSource(source)
-  const fixed = specialize(graph, { dims, open: 1 })
+  const fixed = specialize(graph, { dims, open: 1, keep: keepQuantised })
   return { name, graph: fixed, inputs: randomInputs(fixed, 1, seed)[0]! }
 }

@@ -7,7 +7,7 @@ import type { Preprocessing } from '../data/preprocessing.ts'
 import type { Model } from '../formats/open.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { costOf, describeType } from '../ir/inspect.ts'
-import { specialize } from '../ir/specialize.ts'
+import { keepQuantised, specialize } from '../ir/specialize.ts'
 import type { Datum, Graph, ValueId } from '../ir/types.ts'
 import { propagatedBound } from '../judges/attribute.ts'
 import type { Executable, Target, TargetOptions } from '../targets/target.ts'
@@ -54,7 +54,7 @@ export function graphFor(graph: Graph, sample: readonly Tensor[]): Graph {
   }
   const inputs = Object.fromEntries(sample.map((t, i) => [String(i), t.shape]))
   // Weights behind dequantizeLinear stay integers: runtimes look for that form, and quantise floats in its place anew.
-  return specialize(graph, { inputs, keep: new Set(['dequantizeLinear']) })
+  return specialize(graph, { inputs, keep: keepQuantised })
 }
 
 export type Loaded = {

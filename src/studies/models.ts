@@ -4,7 +4,7 @@ import { InputError } from '../core/errors.ts'
 import { filesAt } from '../formats/files.ts'
 import { type Model, openModel } from '../formats/open.ts'
 import { costOf, type Described, describeType } from '../ir/inspect.ts'
-import { specialize } from '../ir/specialize.ts'
+import { keepQuantised, specialize } from '../ir/specialize.ts'
 import { type Graph, isStatic } from '../ir/types.ts'
 
 /** Opens a path or a zoo name. Throws InputError for what isn't there, UnsupportedError with all that has no reader. */
@@ -16,7 +16,9 @@ export async function openSource(source: string): Promise<Model> {
 
 /** The model with sizes for its named dimensions; unchanged where none are given. */
 export const withDimensions = (model: Model, dims: Readonly<Record<string, number>> | undefined): Model =>
-  dims && Object.keys(dims).length > 0 ? { ...model, graph: specialize(model.graph, { dims }) } : model
+  dims && Object.keys(dims).length > 0
+    ? { ...model, graph: specialize(model.graph, { dims, keep: keepQuantised }) }
+    : model
 
 /** The document of `inspect`. */
 export type Inspection = {

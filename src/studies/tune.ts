@@ -99,7 +99,7 @@ export function withTuned(
   const found: Record<string, Schedule> = {}
   for (const graph of graphs) {
     if (uncompilable(graph).length > 0 || !isStaticGraph(graph)) continue
-    for (const { key, extent } of kernelsOf(prepare(graph), code)) {
+    for (const { key, extent } of kernelsOf(prepare(graph, code), code)) {
       const winner = records.winner(key, place)
       if (winner && winner.ratio > 1 && comparesWith(winner, defaultSchedule(extent, code)))
         found[key] = winner.schedule
@@ -138,7 +138,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const device = options.device ?? ((k: Kernel) => deviceFor(k, { ...options, ...subject }))
   const now = options.now ?? (() => performance.now() / 1000)
   const begun = now()
-  const searches = kernelsOf(prepare(options.graph), code).map((kernel): Search => {
+  const searches = kernelsOf(prepare(options.graph, code), code).map((kernel): Search => {
     const start = defaultSchedule(kernel.extent, code)
     const known = records.trials(kernel.key, place).filter((t) => comparesWith(t, start))
     const search: Search = {

@@ -13,7 +13,7 @@ import { bytesOf, type DType, viewBytes } from '../core/dtype.ts'
 import { BugError, InputError, UnsupportedError } from '../core/errors.ts'
 import { sizeOf } from '../core/tensor.ts'
 import { checkInputs } from '../ir/inputs.ts'
-import { specialize } from '../ir/specialize.ts'
+import { keepQuantised, specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isStatic, isTensor } from '../ir/types.ts'
 import { build, findCompiler, runCommand } from './c/compiler.ts'
 import { boardBytes, boardFiles, boardFlags } from './device/board.ts'
@@ -137,7 +137,7 @@ export const deviceTarget = (d: Device): Target => ({
   },
   async compile(graph, options) {
     optionsOf(d.name, options)
-    const fixed = specialize(graph)
+    const fixed = specialize(graph, { keep: keepQuantised })
     const missing = uncompilable(fixed)
     if (missing.length > 0) throw new UnsupportedError(d.name, missing)
     if (!isStaticGraph(fixed) || shapeInputs(fixed).size > 0) return { target: d.name, options, graph }

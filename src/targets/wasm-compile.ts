@@ -5,7 +5,7 @@ import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../compile/pr
 import { encodeImage } from '../compile/render/wasm/write-image.ts'
 import type { Engine } from '../compile/schedule.ts'
 import { UnsupportedError } from '../core/errors.ts'
-import { specialize } from '../ir/specialize.ts'
+import { keepQuantised, specialize } from '../ir/specialize.ts'
 import type { Graph } from '../ir/types.ts'
 import { wasmFeatures } from './processor.ts'
 import { schedulesFor } from './schedules.ts'
@@ -21,7 +21,7 @@ export type ImageOptions = {
 export function compileImage(graph: Graph, options: ImageOptions): Uint8Array | undefined {
   const missing = uncompilable(specialize(graph))
   if (missing.length > 0) throw new UnsupportedError('wasm', missing)
-  const fixed = specialize(graph, { keep: new Set(['dequantizeLinear']) })
+  const fixed = specialize(graph, { keep: keepQuantised })
   return isStaticGraph(fixed) && shapeInputs(fixed).size === 0 ? fixedImage(fixed, options) : undefined
 }
 

@@ -34,7 +34,7 @@ export type Contraction = {
   /** In which products and sums are computed. */
   readonly type: ComputeType
   /**
-   * Neighbours of the innermost depth that one `dot` multiplies and adds; 1: plain products. The left side's innermost depth stride
+   * Neighbours of the innermost depth that one `dot` multiplies and adds (2: of int16, 4: of uint8 and int8); 1: plain products. The left side's innermost depth stride
    * is then 1 and its extent a multiple, and a panel holds them side by side: [depth / pair][columns][pair].
    */
   readonly pair?: number
@@ -219,21 +219,22 @@ export function contract(
         pair === 1
           ? k.loadPlace(buffer, place, count)
           : { ...(k.loadPlace(buffer, place, count * pair) as Extract<Expr, { kind: 'load' }>), raw: true }
-      const held: LoopType = pair === 1 ? vector : { type: 'int16', lanes: lanes * pair }
+      const held = (byte: 'uint8' | 'int8'): LoopType =>
+        pair === 1 ? vector : { type: pair === 4 ? byte : 'int16', lanes: lanes * pair }
       const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => {
         const [weights, value] = [k.name('w'), k.name('a')]
         return [
           ...each(vectors, (v) => [
             declare(
               `${weights}_${v}`,
-              held,
+              held('int8'),
               raw(c.right.buffer, plus(plus(panelStart, times(depthIndex, width)), v * lanes * pair), lanes),
             ),
           ]),
           ...rowsOf(height, (i) => [
             declare(
               value,
-              held,
+              held('uint8'),
               repeat(
                 raw(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset), 1),
                 lanes,

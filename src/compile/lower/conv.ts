@@ -38,15 +38,15 @@ export function convExtent(
   }
 }
 
-/** Filters with one more channel, of zeros. */
-function withZeroChannel(w: Tensor): Tensor {
+/** Filters with more channels, of zeros: `to` in all. */
+function withZeroChannels(w: Tensor, to: number): Tensor {
   const [filters, channels] = w.shape as [number, number]
   const taps = sizeOf(w.shape.slice(2))
-  const shape = [filters, channels + 1, ...w.shape.slice(2)]
+  const shape = [filters, to, ...w.shape.slice(2)]
   const data = allocate(w.dtype, sizeOf(shape)) as Int16Array
   const from = w.data as Int16Array
   for (let f = 0; f < filters; f++)
-    data.set(from.subarray(f * channels * taps, (f + 1) * channels * taps), f * (channels + 1) * taps)
+    data.set(from.subarray(f * channels * taps, (f + 1) * channels * taps), f * to * taps)
   return { dtype: w.dtype, shape, data }
 }
 
@@ -108,13 +108,12 @@ export const conv: Lower = (x) => {
   const from = withBorder(x, input, c, false)
   const out = x.output(0)
   const step = (v: View, d: number): number => v.strides[c.first + d]!
-  // A channel of zeros behind an odd number of them makes pairs (see layout.ts).
+  // Channels of zeros behind the others fill a pair, or a four (see layout.ts).
   const stepChannel = from.strides[c.channel]!
-  const spare =
-    c.groups === 1 && perGroup % 2 === 1 && (x.program.borders.get(from.buffer)?.after[c.channel] ?? 0) > 0
-  const spared = spare && pairOf(x, lanes, stepChannel, perGroup + 1) === 2
-  const tensor = spared ? withZeroChannel(x.constants[1]!) : x.constants[1]
-  const inner = spared ? perGroup + 1 : perGroup
+  const spare = c.groups === 1 ? (x.program.borders.get(from.buffer)?.after[c.channel] ?? 0) : 0
+  const spared = spare > 0 && pairOf(x, lanes, stepChannel, perGroup + spare) > 1
+  const inner = spared ? perGroup + spare : perGroup
+  const tensor = spared ? withZeroChannels(x.constants[1]!, inner) : x.constants[1]
   const pair = pairOf(x, lanes, stepChannel, inner)
   // Filters [O, I, taps…] as [group, tap, channel, filter of the group].
   const taps = sizeOf(kernel)

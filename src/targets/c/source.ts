@@ -9,7 +9,7 @@ import { bytesOf } from '../../core/dtype.ts'
 import { InputError, UnsupportedError } from '../../core/errors.ts'
 import { digest } from '../../core/hash.ts'
 import { withHead } from '../../core/source.ts'
-import { specialize } from '../../ir/specialize.ts'
+import { keepQuantised, specialize } from '../../ir/specialize.ts'
 import { type Graph, printType } from '../../ir/types.ts'
 import { schedulesFor } from '../schedules.ts'
 import { type COptionsChosen, engineOf, type Head, magic, type Vector } from './options.ts'
@@ -28,7 +28,7 @@ export function graphToC(
   options: Partial<Omit<COptions, 'dialect'>> & { readonly vector?: Vector } = {},
 ): CFiles {
   const { vector = 'none', ...rest } = options
-  const fixed = specialize(graph)
+  const fixed = specialize(graph, { keep: keepQuantised })
   const missing = uncompilable(fixed)
   if (missing.length > 0) throw new UnsupportedError('C', missing)
   if (!isStaticGraph(fixed)) {
@@ -57,7 +57,7 @@ export function graphToC(
 export function compileC(graph: Graph, o: COptionsChosen): Uint8Array | undefined {
   const missing = uncompilable(specialize(graph))
   if (missing.length > 0) throw new UnsupportedError('c', missing)
-  const fixed = specialize(graph, { keep: new Set(['dequantizeLinear']) })
+  const fixed = specialize(graph, { keep: keepQuantised })
   return isStaticGraph(fixed) && shapeInputs(fixed).size === 0 ? fixedC(fixed, o) : undefined
 }
 

@@ -3,7 +3,7 @@
 // Values are the loops' compute types. Integer arithmetic wraps, so it goes through unsigned types; index arithmetic never
 // overflows and stays plain, so that compilers see simple addresses.
 
-import { type DType, isFloat } from '../../../core/dtype.ts'
+import { bytesOf, type DType, isFloat } from '../../../core/dtype.ts'
 import { BugError } from '../../../core/errors.ts'
 import type { Expr, ScalarFn } from '../../../ir/scalar.ts'
 import {
@@ -278,6 +278,8 @@ export class KernelWriter {
         const inner = this.type(e.arg)
         const type = this.prelude.value(t)
         if (t.lanes === 1) return this.expr(e.arg)
+        const raw = this.spread(e.arg, t)
+        if (raw !== undefined) return `((${type})${raw})`
         if (inner.lanes > 1) {
           const lanes = Array.from({ length: t.lanes }, (_, i) => i % inner.lanes)
           return `__builtin_shufflevector(${this.expr(e.arg)}, ${this.expr(e.arg)}, ${lanes.join(', ')})`
@@ -319,6 +321,20 @@ export class KernelWriter {
     }
   }
 
+  /** Four bytes from memory in every 32 bits of a vector: compilers make one instruction of it. */
+  private spread(e: Expr, t: LoopType): string | undefined {
+    if (e.kind !== 'load' || !e.raw) return undefined
+    const size = bytesOf(this.dtype(e.buffer))
+    if (size * (e.width ?? 1) !== 4) return undefined
+    this.prelude.add(
+      'four_bytes',
+      'static inline int32_t four_bytes(const void *p) {\n  int32_t v;\n  __builtin_memcpy(&v, p, 4);\n  return v;\n}',
+    )
+    const wide: LoopType = { type: 'int32', lanes: (t.lanes * size) / 4 }
+    const value = `four_bytes(${bufferId(e.buffer)} + ${this.index(e.index)})`
+    return this.splat(this.prelude.value(wide), wide, value)
+  }
+
   private splat(type: string, t: LoopType, value: string): string {
     const scalar = valueType({ ...t, lanes: 1 })
     const name = `splat_${type}`
@@ -347,15 +363,16 @@ export class KernelWriter {
     const [acc, a] = [this.type(e.acc), this.type(e.a)]
     const g = a.lanes / acc.lanes
     const [types, args] = [
-      [acc, a, a].map((t) => this.prelude.value(t)),
+      [acc, a, this.type(e.b)].map((t) => this.prelude.value(t)),
       [e.acc, e.a, e.b].map((x) => this.expr(x)),
     ]
     const at = (v: string): string => (a.lanes === 1 ? v : `${v}[k]`)
     const name = `dot${g}_${types[0]}`
     const sum = acc.lanes === 1 ? 'r' : 'r[i]'
+    const forms = dotInstructions(acc, a, types[0]!)
     this.prelude.add(
       name,
-      `static inline ${types[0]} ${name}(${types[0]} r, ${types[1]} a, ${types[2]} b) {\n  for (int i = 0; i < ${acc.lanes}; i++) for (int k = i * ${g}; k < (i + 1) * ${g}; k++) ${sum} = (int32_t)((uint32_t)${sum} + (uint32_t)${at('a')} * (uint32_t)${at('b')});\n  return r;\n}`,
+      `static inline ${types[0]} ${name}(${types[0]} r, ${types[1]} a, ${types[2]} b) {\n${forms.map((f) => `#if ${f.when}\n  return ${f.value};\n#endif\n`).join('')}  for (int i = 0; i < ${acc.lanes}; i++) for (int k = i * ${g}; k < (i + 1) * ${g}; k++) ${sum} = (int32_t)((uint32_t)${sum} + (uint32_t)${at('a')} * (uint32_t)${at('b')});\n  return r;\n}`,
     )
     return `${name}(${args.join(', ')})`
   }
@@ -623,6 +640,42 @@ function instructions(fn: ScalarFn, t: LoopType, type: string): { when: string; 
   if (t.lanes === 4 && neon)
     forms.push({ when: 'defined(__ARM_NEON) && defined(__aarch64__)', value: `(${type})${neon}` })
   return forms
+}
+
+/**
+ * The machine's own products of neighbours, all exact: four of uint8 and int8 (AVX-512 VNNI doesn't saturate), or two of int16. `pmaddubsw`
+ * has no place here: it saturates at 16 bits.
+ */
+function dotInstructions(acc: LoopType, a: LoopType, type: string): { when: string; value: string }[] {
+  const g = a.lanes / acc.lanes
+  if (acc.lanes === 16) {
+    const on = (name: string): string => `(${type})_mm512_${name}((__m512i)r, (__m512i)a, (__m512i)b)`
+    if (g === 4 && a.type === 'uint8') return [{ when: 'defined(__AVX512VNNI__)', value: on('dpbusd_epi32') }]
+    if (g === 2)
+      return [
+        { when: 'defined(__AVX512VNNI__)', value: on('dpwssd_epi32') },
+        { when: 'defined(__AVX512BW__)', value: `r + (${type})_mm512_madd_epi16((__m512i)a, (__m512i)b)` },
+      ]
+  }
+  if (g === 2 && acc.lanes === 8)
+    return [
+      {
+        when: 'defined(__AVX2__) && defined(__FMA__)',
+        value: `r + (${type})_mm256_madd_epi16((__m256i)a, (__m256i)b)`,
+      },
+    ]
+  if (g === 2 && acc.lanes === 4)
+    return [
+      {
+        when: 'defined(__AVX2__) && defined(__FMA__)',
+        value: `r + (${type})_mm_madd_epi16((__m128i)a, (__m128i)b)`,
+      },
+      {
+        when: 'defined(__ARM_NEON) && defined(__aarch64__)',
+        value: `r + (${type})vpaddq_s32(vmull_s16(vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b)), vmull_high_s16((int16x8_t)a, (int16x8_t)b))`,
+      },
+    ]
+  return []
 }
 
 /** Rounding modes of x86, without the inexact flag; and NEON's instructions. */

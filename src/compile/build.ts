@@ -149,6 +149,10 @@ export class KernelBuilder {
     return p.name
   }
 
+  /** Elements of a buffer. */
+  lengthOf(buffer: number): number {
+    return this.buffers[buffer]!.length
+  }
   loadPlace(buffer: number, place: Index, width = 1): Expr {
     return loadAt(this.parameter(buffer, false), place, width)
   }

@@ -13,8 +13,8 @@ export type Engine = {
   readonly integerTile: readonly [rows: number, columns: number]
   /** Whether one instruction adds four products of uint8 and int8 to a sum of 32 bits; else pairs of int16 are multiplied. */
   readonly bytes?: boolean
-  /** Reduction steps written out in one iteration of the innermost loop. */
-  readonly unroll: number
+  /** See `Schedule.ahead`. */
+  readonly ahead?: boolean
   /** Density below which a sparse convolution is faster than the dense one. */
   readonly sparseBelow: number
 }
@@ -27,7 +27,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [6, 8],
     integerTile: [4, 8],
     sparseBelow: 0.25,
-    unroll: 2,
+    ahead: true,
   },
   // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
   'wasm-fast': {
@@ -36,7 +36,6 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [6, 16],
     integerTile: [5, 16],
     sparseBelow: 0.45,
-    unroll: 4,
   },
   'c-vnni': {
     name: 'c-vnni',
@@ -44,7 +43,6 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [14, 32],
     integerTile: [14, 32],
     sparseBelow: 0.45,
-    unroll: 1,
     bytes: true,
   },
   'c-avx512': {
@@ -53,11 +51,10 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [14, 32],
     integerTile: [10, 32],
     sparseBelow: 0.45,
-    unroll: 1,
   },
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45, unroll: 1 },
-  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3, unroll: 1 },
-  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5, unroll: 1 },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45 },
+  'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
+  'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
 }
 
 export type ConvAlgorithm = 'direct' | 'im2col' | 'spatialPack' | 'winograd2' | 'winograd4'
@@ -70,10 +67,15 @@ export type Schedule = {
   /** Rows (pixels) and columns (filters) of the register tile. */
   readonly rows: number
   readonly columns: number
-  /** Tiles that share one pass over the packed weights: their activations should stay in the second-level cache. */
+  /**
+   * Register tiles that share one pass over the packed weights, or go through Winograd's transforms together: their activations
+   * should stay in the second-level cache.
+   */
   readonly block: number
   /** Innermost reduction steps written out in one iteration. */
   readonly unroll: number
+  /** Weights that come from memory are touched a panel before they are multiplied. */
+  readonly ahead: boolean
 }
 
 /** The size of what a schedule is for: rows × depth times depth × columns. */
@@ -96,29 +98,31 @@ export type Extent = {
 const blockElements = 65536
 
 /**
- * Weights up to 2 MB are read again by every block, whose results then stay in the second-level cache; larger ones are to be read once. Not where rows of results are longer than those of the left side: panels of many of them lie on too many pages
+ * Weights up to 2 MB are read again by every block, whose results then stay in the second-level cache; larger ones are to be read once. Not where rows of results are twice as long as those of the left side or more: panels of many of them lie on too many pages
  * (measured: 320 → 1280 and 512 → 2048 channels at 7×7 are 1.5 times faster in blocks of one or two tiles).
  */
 function blockOf(x: Extent, rows: number): number {
   const left = x.fresh ?? x.depth
-  const again = x.depth * x.columns <= 8 * blockElements || x.columns > left
+  const again = x.depth * x.columns <= 8 * blockElements || x.columns > 2 * left
   const elements = again ? blockElements / 2 / (left + x.columns) : (2 * blockElements) / left
   return Math.max(1, Math.floor(elements / rows))
+}
+
+/** The block that suits an algorithm. Of Winograd's: what goes through its transforms together. */
+export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number): number {
+  if (algorithm !== 'winograd2' && algorithm !== 'winograd4') return blockOf(x, rows)
+  const positions = algorithm === 'winograd2' ? 16 : 36
+  return Math.max(4, Math.floor((2 * blockElements) / (positions * (x.depth / 9 + x.columns)) / rows))
 }
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
   // Sparse products pay off below a density that the engine's vector loads decide.
   const sparse = !x.apart && (x.density ?? 1) < engine.sparseBelow && x.rows >= 8 * engine.lanes
-  if (sparse) return { algorithm: 'direct', sparse, rows: 4, columns, block: 1, unroll: 1 }
-  return {
-    algorithm: algorithmFor(x, engine),
-    sparse,
-    rows,
-    columns,
-    block: blockOf(x, rows),
-    unroll: 1,
-  }
+  if (sparse) return { algorithm: 'direct', sparse, rows: 4, columns, block: 1, unroll: 1, ahead: false }
+  const algorithm = algorithmFor(x, engine)
+  const block = defaultBlock(x, algorithm, rows)
+  return { algorithm, sparse, rows, columns, block, unroll: 1, ahead: engine.ahead ?? false }
 }
 
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */
@@ -186,9 +190,9 @@ export function parseSchedules(
           throw new InputError(`schedule of ${node}: algorithm, expected ${algorithms.join(' | ')}, got ${v}`)
         continue
       }
-      if (key === 'sparse') {
+      if (key === 'sparse' || key === 'ahead') {
         if (typeof v !== 'boolean')
-          throw new InputError(`schedule of ${node}: sparse, expected true or false, got ${v}`)
+          throw new InputError(`schedule of ${node}: ${key}, expected true or false, got ${v}`)
         continue
       }
       const limit = Object.hasOwn(limits, key) ? limits[key as keyof typeof limits] : undefined
@@ -199,10 +203,10 @@ export function parseSchedules(
     given.set(node, s as Partial<Schedule>)
   }
   return (node, x, engine) => {
-    const s = {
-      ...defaultSchedule(x, engine),
-      ...(given.get(node) ?? given.get(kernels.get(node) ?? '') ?? given.get('*')),
-    }
+    const changes = given.get(node) ?? given.get(kernels.get(node) ?? '') ?? given.get('*')
+    let s = { ...defaultSchedule(x, engine), ...changes }
+    if (changes?.algorithm && changes.block === undefined)
+      s = { ...s, block: defaultBlock(x, s.algorithm, s.rows) }
     if (s.rows * Math.ceil(s.columns / engine.lanes) > mostSums)
       throw new InputError(
         `schedule of ${node}: a tile of ${s.rows} × ${s.columns}, expected at most ${mostSums} vectors of ${engine.lanes}`,

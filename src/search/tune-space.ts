@@ -1,7 +1,13 @@
 // The sketch of schedules that a kernel may have: which algorithms, tiles, blocks and unrolling are legal for its extent on an engine;
 // and the moves of an evolutionary search between them. Seeded, pure.
 
-import type { ConvAlgorithm, Engine, Extent, Schedule } from '../compile/schedule.ts'
+import {
+  type ConvAlgorithm,
+  defaultBlock,
+  type Engine,
+  type Extent,
+  type Schedule,
+} from '../compile/schedule.ts'
 import type { Rng } from '../core/rng.ts'
 
 export type Space = {
@@ -11,6 +17,8 @@ export type Space = {
   readonly columns: readonly number[]
   readonly blocks: readonly number[]
   readonly unrolls: readonly number[]
+  /** C's compilers drop loads that nothing uses. */
+  readonly aheads: readonly boolean[]
   /** Vectors of sums in a register tile. */
   readonly most: number
   readonly lanes: number
@@ -46,8 +54,8 @@ export function spaceOf(x: Extent, engine: Engine): Space {
     rows: Array.from({ length: highest }, (_, i) => i + 1),
     columns: engine.lanes === 1 ? [1, 2, 4] : vectors.map((v) => v * engine.lanes),
     blocks: powersOfTwo(Math.min(4096, x.rows)),
-    // The lowerings don't unroll yet: other values are the same code.
-    unrolls: [1],
+    unrolls: x.depth < 32 ? [1] : [1, 2, 4],
+    aheads: engine.name.startsWith('wasm-') && x.rows > 1 ? [false, true] : [false],
     most,
     lanes: engine.lanes,
   }
@@ -55,11 +63,12 @@ export function spaceOf(x: Extent, engine: Engine): Space {
 
 /** One text a schedule: equal where they are. */
 export const scheduleKey = (s: Schedule): string =>
-  [s.algorithm, s.sparse ? 'sparse' : 'dense', s.rows, s.columns, s.block, s.unroll].join(' ')
+  [s.algorithm, s.sparse ? 'sparse' : 'dense', s.rows, s.columns, s.block, s.unroll, s.ahead].join(' ')
 
 /** What a sparse product doesn't look at is one, so that no schedule has two names. */
 function normal(s: Schedule, space: Space): Schedule {
-  if (s.sparse) return { ...s, rows: Math.min(s.rows, 8), columns: space.columns[0]!, block: 1, unroll: 1 }
+  if (s.sparse)
+    return { ...s, rows: Math.min(s.rows, 8), columns: space.columns[0]!, block: 1, unroll: 1, ahead: false }
   // A tile that fits: fewer rows.
   const vectors = Math.ceil(s.columns / space.lanes)
   return { ...s, rows: Math.max(1, Math.min(s.rows, Math.floor(space.most / vectors))) }
@@ -77,6 +86,7 @@ export function randomSchedule(space: Space, r: Rng): Schedule {
       columns: pick(r, space.columns),
       block: pick(r, space.blocks),
       unroll: pick(r, space.unrolls),
+      ahead: pick(r, space.aheads),
     },
     space,
   )
@@ -94,7 +104,7 @@ function near(r: Rng, all: readonly number[], value: number): number {
 
 /** One choice changed: mostly to a neighbour. */
 export function mutate(s: Schedule, space: Space, r: Rng): Schedule {
-  const choice = r.below(10)
+  const choice = r.below(11)
   if (choice < 2) {
     const [algorithm, sparse] = pick(r, space.algorithms)
     return normal({ ...s, algorithm, sparse }, space)
@@ -102,7 +112,8 @@ export function mutate(s: Schedule, space: Space, r: Rng): Schedule {
   if (choice < 5) return normal({ ...s, rows: near(r, space.rows, s.rows) }, space)
   if (choice < 7) return normal({ ...s, columns: near(r, space.columns, s.columns) }, space)
   if (choice < 9) return normal({ ...s, block: near(r, space.blocks, s.block) }, space)
-  return normal({ ...s, unroll: near(r, space.unrolls, s.unroll) }, space)
+  if (choice < 10) return normal({ ...s, unroll: near(r, space.unrolls, s.unroll) }, space)
+  return normal({ ...s, ahead: pick(r, space.aheads) }, space)
 }
 
 /** Each choice from one of two parents; the algorithm and its sparsity stay together. */
@@ -117,17 +128,17 @@ export function crossover(a: Schedule, b: Schedule, space: Space, r: Rng): Sched
       columns: from().columns,
       block: from().block,
       unroll: from().unroll,
+      ahead: from().ahead,
     },
     space,
   )
 }
 
 /** The default's neighbours in algorithm: each algorithm with the default's tile. */
-export function firstSchedules(start: Schedule, space: Space): Schedule[] {
-  return space.algorithms.map(([algorithm, sparse]) =>
-    normal(
-      { ...start, algorithm, sparse, rows: sparse ? 4 : start.sparse ? space.rows.at(-1)! : start.rows },
-      space,
-    ),
-  )
+export function firstSchedules(start: Schedule, space: Space, x: Extent): Schedule[] {
+  return space.algorithms.map(([algorithm, sparse]) => {
+    const rows = sparse ? 4 : start.sparse ? space.rows.at(-1)! : start.rows
+    const block = algorithm === start.algorithm ? start.block : defaultBlock(x, algorithm, rows)
+    return normal({ ...start, algorithm, sparse, rows, block }, space)
+  })
 }

@@ -81,7 +81,7 @@ export function tuner(x: Extent, engine: Engine, seed: number): Tuner {
         seen.add(key)
         batch.push(s)
       }
-      for (const s of firstSchedules(start, space)) take(s)
+      for (const s of firstSchedules(start, space, x)) take(s)
       if (trials.length >= leastKnown) {
         const random = Math.max(1, Math.round(curious * n))
         for (const s of evolved()) if (batch.length < n - random) take(s)

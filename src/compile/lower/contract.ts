@@ -105,6 +105,9 @@ export function packPanels(p: Panels, from: Source, to: TensorData, start: numbe
   }
 }
 
+/** Elements of a cache line, and those beyond which packed weights are taken to come from memory at every run: 1 MB. */
+const [line, streamed] = [16, 2 ** 18]
+
 /** Statements of 0 … n − 1, in a row. */
 const each = (n: number, write: (i: number) => Statement[]): Statement[] =>
   Array.from({ length: n }, (_, i) => write(i)).flat()
@@ -194,7 +197,7 @@ export function contract(
       ]
     }
     /** One register tile: `height` rows from row m, one panel. */
-    const tile = (_t: Expr, height: number, m: Expr, index: Expr, width: number): Statement[] => {
+    const tile = (t: Expr, height: number, m: Expr, index: Expr, width: number): Statement[] => {
       const vectors = width / lanes
       const vector: LoopType = { type: c.type, lanes }
       const zero = repeat(typedConstant(0, c.type), lanes)
@@ -250,6 +253,16 @@ export function contract(
           ]),
         ]
       }
+      // Streamed weights come from memory during a panel's first tile only, unless every tile touches its share of the next panel.
+      const share = Math.ceil(width / Math.min(block, tiles.tiles))
+      const touched = k.name('touched')
+      const last = k.lengthOf(c.right.buffer) - size * share - line
+      const ahead = s.ahead && c.type === 'float32' && last > streamed && block > 1 && tiles.tiles > 1
+      if (ahead) {
+        const next = plus(panelStart, size * width)
+        const from = plus(next, times(call('sub', t, times(b, block)), size * share))
+        places.push(declare(touched, { type: 'int32', lanes: 1 }, call('min', from, constant(last))))
+      }
       const nest = (d: number, at: Expr, place: Expr): Statement[] => {
         if (d === depth.shape.length) return sum(at, place)
         const extent = depth.shape[d]!
@@ -259,7 +272,26 @@ export function contract(
         // Several reduction steps an iteration, where they divide the extent.
         const steps = extent % (s.unroll * pair) === 0 ? s.unroll : 1
         const several = (i: Expr): Statement[] => each(steps, (n) => inner(plus(i, n * pair)))
-        return loop(k.name('k'), 0, extent, several, { step: steps * pair })
+        if (!ahead) return loop(k.name('k'), 0, extent, several, { step: steps * pair })
+        // A load that nothing uses: engines must keep it, because it could trap. One for each cache line.
+        let group = steps
+        while (group * 2 * share <= line && extent % (group * 2) === 0) group *= 2
+        return loop(
+          k.name('k'),
+          0,
+          extent,
+          (i) => [
+            ...each(Math.ceil((group * share) / line), (n) => {
+              const place = plus(times(plus(times(at, extent), i), share), n * line)
+              const value = k.loadPlace(c.right.buffer, plus(variable(touched), place))
+              return [declare(k.name('ahead'), { type: 'float32', lanes: 1 }, value)]
+            }),
+            ...(group <= 4
+              ? each(group, (n) => inner(plus(i, n)))
+              : loop(k.name('k'), i, plus(i, group), several, { step: steps })),
+          ],
+          { step: group },
+        )
       }
       const column = times(index, s.columns)
       const results = (i: Expr): Statement[] => {

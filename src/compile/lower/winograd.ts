@@ -148,8 +148,7 @@ export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): v
     transformFilters(c.filter, m, panels, to as Float32Array),
   )
   // Blocks of tiles that stay in the second-level cache from transform to transform, each in the caller's own scratch.
-  const perTile = n * n * (channels + filters)
-  const wanted = Math.max(4 * s.rows, Math.floor(131072 / perTile / s.rows) * s.rows)
+  const wanted = s.block * s.rows
   const blocks = Math.ceil(tiles / wanted)
   const fused = blocks >= 6
   const size = fused ? wanted : tiles
@@ -177,7 +176,7 @@ export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): v
         operands: [],
         finish: (sum) => sum,
       },
-      { ...s, block: Math.max(s.block, Math.ceil(size / s.rows)) },
+      { ...s, block: Math.ceil(size / s.rows) },
       lanes,
       parallel,
     )

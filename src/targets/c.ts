@@ -53,9 +53,8 @@ export const c: Target = {
   },
   async compile(graph, options): Promise<Artifact> {
     const chosen = optionsOf(options)
-    const bytes = (await import('./c/source.ts')).compileC(graph, chosen)
     // Open shapes are fixed by the first inputs that come: see `load`.
-    return { target: 'c', options, ...(bytes && { bytes }), graph }
+    return { target: 'c', options, ...(await import('./c/source.ts')).compileC(graph, chosen) }
   },
   async load({ graph, options, bytes }): Promise<Executable> {
     if (bytes) return openModule(graph, options, sourceOf(bytes))

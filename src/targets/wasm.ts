@@ -99,9 +99,8 @@ export const wasm: Target = {
       : { present: false, reason: 'this engine has no WebAssembly SIMD' },
   async compile(graph, options) {
     const chosen = imageOptions(options)
-    const bytes = (await import('./wasm-compile.ts')).compileImage(graph, chosen)
     // Open shapes are fixed by the first inputs that come: see `load`.
-    return { target: 'wasm', options, ...(bytes && { bytes }), graph }
+    return { target: 'wasm', options, ...(await import('./wasm-compile.ts')).compileImage(graph, chosen) }
   },
   async load(artifact: Artifact): Promise<Executable> {
     const { graph, options, bytes } = artifact

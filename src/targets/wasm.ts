@@ -116,14 +116,13 @@ export const wasm: Target = {
   },
 }
 
-let processor: string | undefined
-const processorName = (): string => (processor ??= probeProcessor().name ?? process.arch)
-
 /** Loads an image. Of the graph, only types of inputs are looked at; the constants are read straight into the code's memory. */
 export async function openImage(graph: Graph, options: TargetOptions, source: Source): Promise<Executable> {
   const { engine } = optionsOf(options)
   if (engine === 'fast') await requireFast()
   const { header, module: code } = readImage(source)
+  if (header.relaxed && !wasmFeatures().relaxedSimd)
+    throw new InputError('wasm: compiled for relaxed SIMD, which this engine lacks. Compile again here.')
   const memory = imageMemory(header, source)
   source.end?.()
   const module = compileModule(code, engine === 'fast')
@@ -143,7 +142,7 @@ export async function openImage(graph: Graph, options: TargetOptions, source: So
       engine,
       simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
       threads: header.threads,
-      processor: processorName(),
+      processor: probeProcessor().name ?? process.arch,
       memoryBytes: memory.buffer.byteLength,
       temporaryBytes: header.temporaries,
       ...scheduleFacts(options),

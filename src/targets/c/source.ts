@@ -88,6 +88,7 @@ export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
   })
   const filesBytes = new TextEncoder().encode(files)
   const head: Head = {
+    vector: o.vector,
     sources: ['shim.c', ...units.map((_, i) => `unit${i}.c`)],
     filesBytes: filesBytes.length,
     filesDigest: digest(filesBytes),

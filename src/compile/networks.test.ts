@@ -116,6 +116,22 @@ test.for([
   }
 })
 
+test('filters that fill a panel and all but fill another are all there', () => {
+  const b = new GraphBuilder('panels')
+  const x = b.input('x', float([1, 3, 8, 8]))
+  b.output(b.node('conv2d', [x, b.constant(normal([14, 3, 1, 1])), b.constant(normal([14]))]))
+  const graph = b.finish()
+  const inputs = [normal([1, 3, 8, 8])]
+  const engine = engines['wasm-safe']
+  const schedule = parseSchedules('{"*": {"algorithm": "spatialPack", "columns": 8, "rows": 4, "block": 1}}')
+  const program = compile(graph, { engine, schedule: (node, e) => schedule(node, e, engine) })
+  const [got] = interpret(
+    program,
+    inputs.map((t) => t.data),
+  )
+  expect(worst(got!, evaluate(graph, inputs)[0] as Tensor)).toBeLessThan(1e-6)
+})
+
 test('buffers that are alive together do not overlap, and others share', () => {
   const { graph } = smallNetwork('channelsFirst')
   const program = compile(prepare(graph), { engine: engines['wasm-safe'] })

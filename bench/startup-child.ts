@@ -1,8 +1,7 @@
-// One cold process to its first answer. Arguments: what to run (`strata` or a peer's package), its file, the inputs' file, and the folder
-// that holds Strata's modules. Prints the outputs as soon as they are there, then what it took.
+// One cold process to its first answer. Arguments: what to run (`strata` or a peer's package), its file, the inputs' file (float32), its
+// shape, and Strata's module that opens compiled models. Prints the outputs as soon as they are there, then what it took.
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 type Runtime = {
@@ -20,23 +19,21 @@ type Runtime = {
   env: { wasm: { numThreads: number } }
 }
 
-const [what, file, inputFile, folder, extension] = process.argv.slice(2) as [
+const [what, file, inputFile, dimensions, module] = process.argv.slice(2) as [
   string,
   string,
   string,
   string,
   string,
 ]
-const input = JSON.parse(readFileSync(inputFile, 'utf8')) as { shape: number[]; data: number[] }
-const data = Float32Array.from(input.data)
+const shape = dimensions.split(',').map(Number)
+const data = new Float32Array(new Uint8Array(readFileSync(inputFile)).buffer)
 
 let output: Float32Array
 if (what === 'strata') {
-  const load = (name: string) => import(pathToFileURL(join(folder, 'targets', name + extension)).href)
-  const artifact = (await load('packed')).readPacked(file)
-  const target = (await load(artifact.target))[artifact.target]
-  const executable = await target.load(artifact)
-  const [first] = await executable.run([{ dtype: 'float32', shape: input.shape, data }])
+  const { openCompiled } = await import(pathToFileURL(module).href)
+  const executable = await openCompiled(file)
+  const [first] = await executable.run([{ dtype: 'float32', shape, data }])
   output = first.data
 } else {
   const imported = await import(what)
@@ -48,7 +45,7 @@ if (what === 'strata') {
     intraOpNumThreads: 1,
     executionProviders: [web ? 'wasm' : 'cpu'],
   })
-  const feeds = { [session.inputNames[0]!]: new ort.Tensor('float32', data, input.shape) }
+  const feeds = { [session.inputNames[0]!]: new ort.Tensor('float32', data, shape) }
   output = (await session.run(feeds))[session.outputNames[0]!]!.data
 }
 const { user, system } = process.cpuUsage()

@@ -54,6 +54,7 @@ export { type SampleOptions, samplesFor } from './studies/samples.ts'
 
 export { type OpenSide, openSide, type SideOptions } from './studies/sides.ts'
 export { type Registry, subjectsFor } from './studies/subjects.ts'
+export { type CompiledModel, openCompiled, saveCompiled } from './targets/compiled.ts'
 export { probeMachine, sayMachine } from './targets/processor.ts'
 export { environmentNames, peersAdd } from './targets/python/environments.ts'
 export type { Executable, NativeTarget, Target } from './targets/target.ts'

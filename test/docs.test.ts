@@ -65,7 +65,12 @@ test.for(pages)('%s: code runs and prints what is shown', { timeout: 300_000 }, 
       const file = join(cwd, `block${i}.ts`)
       writeFileSync(
         file,
-        b.text.replaceAll("from 'strata'", `from '${pathToFileURL(join(root, 'src/index.ts'))}'`),
+        b.text
+          .replaceAll("from 'strata'", `from '${pathToFileURL(join(root, 'src/index.ts'))}'`)
+          .replaceAll(
+            "from 'strata/compiled'",
+            `from '${pathToFileURL(join(root, 'src/targets/compiled.ts'))}'`,
+          ),
       )
       command = [process.execPath, [file]]
     }

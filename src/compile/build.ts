@@ -23,12 +23,13 @@ import { type Index, placeOf, type View } from './view.ts'
 /** Elements that one parallel chunk of a plain loop should have at least. */
 const grain = 4096
 
-/** A value's border of zeros: how wide, by logical dimension; the value's own offset and strides. */
+/** A value's border of `fill`: how wide, by logical dimension; the value's own offset and strides. */
 export type Border = {
   readonly offset: number
   readonly strides: readonly number[]
   readonly before: readonly number[]
   readonly after: readonly number[]
+  readonly fill: number
 }
 
 export class ProgramBuilder {
@@ -262,9 +263,12 @@ export class KernelBuilder {
   }
 }
 
-/** Tables of indices tell their range. */
-function rangeOfConstant(b: Buffer): { range?: readonly [number, number] } {
-  if (b.role !== 'constant' || b.dtype !== 'int32' || !b.data || typeof b.data === 'function') return {}
+/** Tables of indices tell their range, biases and scales that they are finite. */
+function rangeOfConstant(b: Buffer): Pick<Parameter, 'range' | 'finite'> {
+  if (b.role !== 'constant' || !b.data || typeof b.data === 'function') return {}
+  if (b.dtype === 'float32' && b.length <= 65536)
+    return (b.data as Float32Array).every(Number.isFinite) ? { finite: true } : {}
+  if (b.dtype !== 'int32') return {}
   let [min, max] = [0, 0]
   for (const v of b.data as Int32Array) {
     if (v < min) min = v

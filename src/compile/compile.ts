@@ -1,14 +1,15 @@
 // Graph to loops. The graph must be static (ir/specialize); operators without a lowering of their own are decomposed first.
 
+import { isBig, isFloat } from '../core/dtype.ts'
 import { BugError, UnsupportedError } from '../core/errors.ts'
-import { sizeOf } from '../core/tensor.ts'
+import { numbers, sizeOf } from '../core/tensor.ts'
 import type { Expr } from '../ir/scalar.ts'
 import { type Graph, isStatic, type Node, type ValueId } from '../ir/types.ts'
 import { ProgramBuilder, rowMajor } from './build.ts'
-import { applyFormula } from './formula.ts'
+import { applyFormula, typedConstant } from './formula.ts'
 import { fuse, type Group, isElementwise } from './fuse.ts'
-import { layouts } from './layout.ts'
-import type { Program } from './loops.ts'
+import { type Layout, layouts } from './layout.ts'
+import { type Program, repeat } from './loops.ts'
 import { clearLoops } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
 import { loweringOf } from './lower/index.ts'
@@ -139,18 +140,17 @@ class GraphCompiler {
     const offset = l.before.reduce((o, b, d) => o + b * strides[d]!, 0)
     const view: View = { buffer, dtype: t.dtype, shape: t.shape, strides, offset }
     if (padded.some((p, d) => p !== t.shape[d])) {
-      this.program.borders.set(buffer, { offset, strides, before: l.before, after: l.after })
-      this.clearBorder(view, l.order, padded, l.before, name)
+      this.program.borders.set(buffer, { offset, strides, before: l.before, after: l.after, fill: l.fill })
+      this.clearBorder(view, l, padded, name)
     }
     return view
   }
 
-  /** Zeros around a value: for every padded dimension the slabs before and after it. */
+  /** What surrounds a value: for every padded dimension the slabs before and after it. */
   private clearBorder(
     v: View,
-    order: readonly number[],
+    { order, before, fill }: Layout,
     padded: readonly number[],
-    before: readonly number[],
     name: string,
   ): void {
     const slabs: View[] = []
@@ -175,7 +175,7 @@ class GraphCompiler {
       offset += b * v.strides[d]!
       shape[d] = v.shape[d]!
     }
-    for (const s of slabs) this.program.step([name], 'border', (k) => clearLoops(k, s))
+    for (const s of slabs) this.program.step([name], 'border', (k) => clearLoops(k, s, fill))
   }
 
   private group(g: Group): void {
@@ -213,15 +213,25 @@ class GraphCompiler {
   /** The fused nodes as one expression of the anchor's value and the other operands. */
   private epilogue(fused: readonly Node[], start: ValueId | undefined): Epilogue {
     const values: ValueId[] = []
+    // Zero points and the like stand in the code, where they say how large results can be; scales don't, so that kernels are shared.
+    const literals = new Map<ValueId, Expr>()
+    const literal = (v: ValueId): boolean => {
+      const t = this.graph.values[v]!.constant
+      if (t?.data.length !== 1 || t.dtype === 'string' || isFloat(t.dtype)) return false
+      literals.set(v, typedConstant(isBig(t.dtype) ? (t.data as BigInt64Array)[0]! : numbers(t)[0]!, t.dtype))
+      return true
+    }
     const inside = new Set<ValueId>(fused.flatMap((n) => n.outputs))
     if (start !== undefined) inside.add(start)
     for (const n of fused)
-      for (const v of n.inputs) if (v !== null && !inside.has(v) && !values.includes(v)) values.push(v)
+      for (const v of n.inputs)
+        if (v !== null && !inside.has(v) && !values.includes(v) && !literal(v)) values.push(v)
     const shape = fused.length ? this.typeOf(fused.at(-1)!.outputs[0]!).shape : []
     return {
       operands: values.map((v) => broadcastTo(this.view(v), shape)),
       apply: (value, operands, lanes) => {
         const at = new Map<ValueId, Expr>(values.map((v, i) => [v, operands[i]!]))
+        for (const [v, e] of literals) at.set(v, repeat(e, lanes))
         if (start !== undefined) at.set(start, value)
         let result = value
         for (const n of fused) {

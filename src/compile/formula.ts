@@ -6,6 +6,7 @@ import { boundFormula } from '../ir/ops/elementwise.ts'
 import { opNamed } from '../ir/ops/index.ts'
 import { call, cast, constant, type Expr, mapArguments } from '../ir/scalar.ts'
 import type { Attributes } from '../ir/types.ts'
+import { limitsOf } from './limits.ts'
 import { computeType, repeat } from './loops.ts'
 
 /** A constant of a dtype's compute type; integers are limited to its range. */
@@ -41,7 +42,7 @@ export function applyFormula(
   to: DType,
   lanes: number,
 ): Expr {
-  if (op === 'cast') return cast(to, args[0]!)
+  if (op === 'cast') return converted(args[0]!, from, to)
   const raw = opNamed(op)?.formula
   if (!raw) throw new BugError(`compile: ${op} has no formula`)
   const k = (v: number | bigint): Expr => repeat(typedConstant(v, from), lanes)
@@ -58,8 +59,31 @@ export function applyFormula(
     if (e.kind === 'var') return args[['x', 'y', 'z'].indexOf(e.name)] ?? unbound(e.name)
     return mapArguments(e, build)
   }
-  const result = build(boundFormula(raw, attributes))
+  const result = settled(build(boundFormula(raw, attributes)))
   return rounded(result, to)
+}
+
+/** (x + a) − b of integer constants is one step, or none. */
+function settled(e: Expr): Expr {
+  const literal = (x: Expr | undefined): number | undefined => {
+    const c = x?.kind === 'repeat' ? x.arg : x
+    return c?.kind === 'const' && c.type === 'int32' ? Number(c.value) : undefined
+  }
+  if (e.kind !== 'call' || e.fn !== 'sub') return e
+  const [sum, b] = e.args as [Expr, Expr]
+  if (sum.kind !== 'call' || sum.fn !== 'add') return e
+  const [x, a] = sum.args as [Expr, Expr]
+  return literal(a) !== undefined && literal(a) === literal(b) ? x : e
+}
+
+/** Of what lies within a narrow integer's range nothing is left to wrap. */
+function converted(x: Expr, from: DType, to: DType): Expr {
+  const type = computeType(to)
+  if (type !== 'int32') return cast(to, x)
+  if (to === 'int32') return computeType(from) === 'int32' ? x : cast(to, x)
+  const [[low, high], [min, max]] = [limitsOf(x), rangeOf(to).map(Number) as [number, number]]
+  if (!(low >= min && high <= max)) return cast(to, x)
+  return computeType(from) === 'int32' ? x : cast('int32', x)
 }
 
 function unbound(name: string): never {

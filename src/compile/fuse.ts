@@ -30,6 +30,14 @@ export function fuse(graph: Graph): Group[] {
   graph.nodes.forEach((n, i) => {
     const host = isElementwise(n.op) ? hostOf(n.inputs, n.outputs[0]!) : undefined
     if (host !== undefined) {
+      // What else leads to the node joins too, where it could stand before the host: a residual dequantised beside a convolution.
+      for (const v of new Set(n.inputs)) {
+        const beside = v === null ? undefined : groupOf.get(v)
+        if (beside === undefined || beside === host || !joins(beside, host, v!)) continue
+        groups[host]!.nodes.push(...groups[beside]!.nodes)
+        for (const k of groups[beside]!.nodes) groupOf.set(graph.nodes[k]!.outputs[0]!, host)
+        groups[beside]!.nodes.length = 0
+      }
       groups[host]!.nodes.push(i)
       groups[host]!.root = n.outputs[0]!
       groupOf.set(n.outputs[0]!, host)
@@ -38,13 +46,67 @@ export function fuse(graph: Graph): Group[] {
     groups.push({ nodes: [i], root: n.outputs[0]! })
     for (const v of n.outputs) groupOf.set(v, groups.length - 1)
   })
-  return groups
+  return narrowed(groups.filter((g) => g.nodes.length > 0))
 
-  /** The latest group among the operands' makers, if the node may join it. */
+  /** Whether a group of elementwise nodes, read by one node only, needs nothing that is made from the host on. */
+  function joins(group: number, host: number, root: ValueId): boolean {
+    const g = groups[group]!
+    if (g.root !== root || uses[root]! > 1) return false
+    if (!g.nodes.every((k) => isElementwise(graph.nodes[k]!.op))) return false
+    const own = new Set<ValueId>(g.nodes.flatMap((k) => graph.nodes[k]!.outputs))
+    const before = (v: ValueId | null): boolean => v === null || own.has(v) || (groupOf.get(v) ?? -1) < host
+    return g.nodes.every((k) => {
+      const { type } = graph.values[graph.nodes[k]!.outputs[0]!]!
+      return graph.nodes[k]!.inputs.every(before) && type.kind === 'tensor' && vectorizes(type.dtype)
+    })
+  }
+
+  /**
+   * A convolution or product leaves bytes where it may: the nodes behind its last conversion to 8 bits, which dequantise, go to the
+   * one group that reads their result.
+   */
+  function narrowed(all: Group[]): Group[] {
+    const made = new Map<ValueId, number>()
+    all.forEach((g, i) => {
+      for (const k of g.nodes) for (const v of graph.nodes[k]!.outputs) made.set(v, i)
+    })
+    for (const g of all) {
+      if (!anchors.has(graph.nodes[g.nodes[0]!]!.op) || uses[g.root]! > 1) continue
+      const last = g.nodes.findLastIndex((k) => isByte(graph.nodes[k]!.outputs[0]!))
+      const tail = last < 1 ? [] : g.nodes.slice(last + 1)
+      const from = last < 1 ? undefined : graph.nodes[g.nodes[last]!]!.outputs[0]!
+      const inside = new Set<ValueId>(tail.flatMap((k) => graph.nodes[k]!.outputs))
+      const plain = tail.every((k) =>
+        graph.nodes[k]!.inputs.every(
+          (v) => v === null || v === from || inside.has(v) || graph.values[v]!.constant,
+        ),
+      )
+      if (tail.length === 0 || !plain) continue
+      const reader = all.find((x) => x !== g && x.nodes.some((k) => graph.nodes[k]!.inputs.includes(g.root)))
+      if (!reader || graph.nodes[reader.nodes[0]!]!.inputs.includes(g.root)) continue
+      const at = isElementwise(graph.nodes[reader.nodes[0]!]!.op) ? 0 : 1
+      reader.nodes.splice(at, 0, ...tail)
+      g.nodes.length = last + 1
+      g.root = from!
+    }
+    return all
+  }
+
+  function isByte(v: ValueId): boolean {
+    const { type } = graph.values[v]!
+    return type.kind === 'tensor' && (type.dtype === 'uint8' || type.dtype === 'int8')
+  }
+
+  /** The latest group among the operands' makers that the node may join; one that computes products goes first. */
   function hostOf(inputs: readonly (ValueId | null)[], output: ValueId): number | undefined {
-    let best = -1
-    for (const v of inputs) if (v !== null) best = Math.max(best, groupOf.get(v) ?? -1)
-    if (best < 0) return undefined
+    const makers = [...new Set(inputs.flatMap((v) => (v === null ? [] : (groupOf.get(v) ?? []))))]
+    if (makers.length === 0) return undefined
+    const latest = makers.reduce((a, b) => Math.max(a, b))
+    const product = makers.filter((g) => anchors.has(graph.nodes[groups[g]!.nodes[0]!]!.op))
+    const chosen = product.length > 0 ? product.reduce((a, b) => Math.max(a, b)) : latest
+    // All that is made after the product must be able to join it.
+    const others = inputs.filter((v) => v !== null && (groupOf.get(v) ?? -1) > chosen) as ValueId[]
+    const best = others.every((v) => joins(groupOf.get(v)!, chosen, v)) ? chosen : latest
     const g = groups[best]!
     const first = graph.nodes[g.nodes[0]!]!
     if (!isElementwise(first.op) && !anchors.has(first.op)) return undefined

@@ -2,6 +2,7 @@
 // their input, so that inner loops have no conditions; what lies between them follows. Values that must be row-major (graph outputs,
 // what no rule covers) are.
 
+import { integers } from '../core/tensor.ts'
 import type { Graph, Node, ValueId } from '../ir/types.ts'
 import { isElementwise } from './fuse.ts'
 import { winogradExtra } from './lower/winograd.ts'
@@ -9,9 +10,10 @@ import { winogradExtra } from './lower/winograd.ts'
 export type Layout = {
   /** Dimensions from the outermost in memory to the innermost. */
   readonly order: readonly number[]
-  /** Zeros before and after each dimension, by logical dimension. */
+  /** How many times `fill` stands before and after each dimension, by logical dimension. */
   readonly before: readonly number[]
   readonly after: readonly number[]
+  readonly fill: number
   /** Unused elements behind the innermost dimension. */
   readonly gap: number
 }
@@ -60,6 +62,7 @@ export function layouts(
           : natural(shapeOf(graph, first).length)
     else if (spatial.test(n.op) && n.attributes.layout === 'channelsFirst' && first != null)
       wanted[first] = channelsInnermost(shapeOf(graph, first).length)
+    else if (n.op === 'pad' && first != null) wanted[first] ??= wanted[n.outputs[0]!]
     else if (isElementwise(n.op))
       for (const v of n.inputs) if (v !== null) wanted[v] ??= wanted[n.outputs[0]!]
   }
@@ -114,6 +117,21 @@ export function layouts(
       after[v]![start + d] = Math.max(after[v]![start + d]!, pads[d + rank]! + extra(n, d, start))
     }
   }
+  // Room for constant padding around what is padded: the padded value is then a view of it.
+  const fill = graph.values.map(() => 0)
+  for (const n of [...graph.nodes].reverse()) {
+    const padding = n.op === 'pad' ? constantPadding(graph, n) : undefined
+    const [v, out] = [n.inputs[0], n.outputs[0]!]
+    if (!padding || v == null || graph.values[v]!.constant || graph.inputs.includes(v)) continue
+    const rank = shapeOf(graph, v).length
+    const bordered = before[v]!.some((b, d) => b > 0 || after[v]![d]! > 0)
+    if (bordered && fill[v] !== padding.value) continue
+    fill[v] = padding.value
+    for (let d = 0; d < rank; d++) {
+      before[v]![d] = Math.max(before[v]![d]!, padding.before[d]! + before[out]![d]!)
+      after[v]![d] = Math.max(after[v]![d]!, padding.after[d]! + after[out]![d]!)
+    }
+  }
   /** Whole tiles of Winograd's algorithm may reach beyond the padded image. */
   function extra(n: Node, d: number, start: number): number {
     const out = shapeOf(graph, n.outputs[0]!)
@@ -123,8 +141,27 @@ export function layouts(
     order: orderOf(v),
     before: before[v]!,
     after: after[v]!,
+    fill: fill[v]!,
     gap: gap[v]!,
   }))
+}
+
+/** Of a `pad` that surrounds its operand with a constant. */
+export function constantPadding(
+  graph: Pick<Graph, 'values'>,
+  n: Pick<Node, 'inputs' | 'attributes'>,
+): { before: number[]; after: number[]; value: number } | undefined {
+  const [pads, value, axes] = [1, 2, 3].map((i) => n.inputs[i])
+  if (n.attributes.mode !== 'constant' || pads == null || axes != null) return undefined
+  const [widths, filled] = [
+    graph.values[pads]!.constant,
+    value == null ? undefined : graph.values[value]!.constant,
+  ]
+  if (!widths || (value != null && !filled)) return undefined
+  const all = integers(widths)
+  if (all.some((p) => p < 0)) return undefined
+  const rank = all.length / 2
+  return { before: all.slice(0, rank), after: all.slice(rank), value: filled ? Number(filled.data[0]) : 0 }
 }
 
 /** A convolution that Winograd's algorithm could run. */

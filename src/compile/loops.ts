@@ -78,6 +78,8 @@ export type Parameter = {
   readonly access: 'read' | 'write' | 'update'
   /** Every element lies in this range: known of constants, used by the verifier. */
   readonly range?: readonly [min: number, max: number]
+  /** No element is infinite or NaN: known of small constants. */
+  readonly finite?: true
   /** Private to whoever runs part of the parallel range; every iteration finds it with undefined content. */
   readonly scratch?: boolean
 }

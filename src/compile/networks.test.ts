@@ -116,6 +116,22 @@ test.for([
   }
 })
 
+test('filters that fill a panel and all but fill another are all there', () => {
+  const b = new GraphBuilder('panels')
+  const x = b.input('x', float([1, 3, 8, 8]))
+  b.output(b.node('conv2d', [x, b.constant(normal([14, 3, 1, 1])), b.constant(normal([14]))]))
+  const graph = b.finish()
+  const inputs = [normal([1, 3, 8, 8])]
+  const engine = engines['wasm-safe']
+  const schedule = parseSchedules('{"*": {"algorithm": "spatialPack", "columns": 8, "rows": 4, "block": 1}}')
+  const program = compile(graph, { engine, schedule: (node, e) => schedule(node, e, engine) })
+  const [got] = interpret(
+    program,
+    inputs.map((t) => t.data),
+  )
+  expect(worst(got!, evaluate(graph, inputs)[0] as Tensor)).toBeLessThan(1e-6)
+})
+
 test('buffers that are alive together do not overlap, and others share', () => {
   const { graph } = smallNetwork('channelsFirst')
   const program = compile(prepare(graph), { engine: engines['wasm-safe'] })
@@ -147,22 +163,26 @@ const sparseNormal = (shape: readonly number[], density: number): Tensor => {
 test.for(['direct', 'im2col', 'spatialPack'] as const)(
   'sparse convolutions by %s agree with the reference',
   (algorithm) => {
-    for (const [size, kernel, pad, stride, layout] of [
-      [9, 1, 0, 1, 'channelsFirst'],
-      [11, 3, 1, 2, 'channelsLast'],
+    for (const [size, kernel, pad, stride, layout, name, s] of [
+      [9, 1, 0, 1, 'channelsFirst', 'wasm-fast', { rows: 4, columns: 1, block: 64, unroll: 1 }],
+      [11, 3, 1, 2, 'channelsLast', 'wasm-fast', { rows: 4, columns: 1, block: 64, unroll: 1 }],
+      // Rows of pixels in whole and part tiles, blocks of two filters, channels in two passes, several non-zeros a step.
+      [19, 1, 0, 1, 'channelsFirst', 'c-avx512', { rows: 3, columns: 2, block: 3, unroll: 2 }],
+      [18, 3, 1, 1, 'channelsFirst', 'wasm-fast', { rows: 8, columns: 2, block: 27, unroll: 4 }],
+      [3, 1, 0, 1, 'channelsFirst', 'wasm-safe', { rows: 8, columns: 1, block: 1, unroll: 1 }],
     ] as const) {
       const b = new GraphBuilder('sparse')
-      const shape = layout === 'channelsFirst' ? [1, 5, size, size] : [1, size, size, 5]
+      const shape = layout === 'channelsFirst' ? [2, 5, size, size] : [2, size, size, 5]
       const x = b.input('x', float(shape))
-      const weights = [b.constant(sparseNormal([6, 5, kernel, kernel], 0.3)), b.constant(normal([6]))]
+      const weights = [b.constant(sparseNormal([7, 5, kernel, kernel], 0.3)), b.constant(normal([7]))]
       const attributes = { pads: [pad, pad, pad, pad], strides: [stride, stride], layout }
       b.output(b.node('relu', [b.node('conv2d', [x, ...weights], attributes)]))
       const graph = b.finish()
       const inputs = [normal(shape)]
-      const engine = engines['wasm-fast']
+      const engine = engines[name]
       const program = compile(graph, {
         engine,
-        schedule: (_node, e) => ({ ...defaultSchedule(e, engine), algorithm, sparse: true, rows: 4 }),
+        schedule: (_node, e) => ({ ...defaultSchedule(e, engine), algorithm, sparse: true, ...s }),
       })
       for (const k of program.kernels) expect(checkLoops(k)).toEqual([])
       expect(program.kernels.some((k) => k.name.startsWith(`sparse_${algorithm}`))).toBe(true)

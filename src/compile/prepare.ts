@@ -19,6 +19,7 @@ import { tfliteDecompositions } from '../rewrite/decompose/tflite.ts'
 import { bytesRules, centreRules, dequantizedApart, quantisedRules } from '../rewrite/integers.ts'
 import { optimizeRules } from '../rewrite/optimize.ts'
 import { applyRules } from '../rewrite/pass.ts'
+import { unroll } from '../rewrite/unroll.ts'
 import { loweringOf } from './lower/index.ts'
 import type { Engine } from './schedule.ts'
 
@@ -58,16 +59,24 @@ export function prepare(graph: Graph, engine?: Engine): Graph {
   return specialize(applyRules(plain, engine?.bytes ? bytesRules : centreRules).graph)
 }
 
+/** The graph with its shapes and its control flow as far as they are known before running. */
+export const settle = (graph: Graph): Graph =>
+  unroll(specialize(graph, { keep: keepQuantised }), { keep: keepQuantised })
+
 /** Operators of the graph that have neither a lowering nor a decomposition, with the reason. */
 export function uncompilable(graph: Graph): Unsupported[] {
   const found = new Map<string, Unsupported>()
   // What follows from constants and the inputs that decide shapes is computed before compiling.
   const known = shapeInputs(graph)
+  const isKnown = (v: ValueId): boolean => known.has(v) || graph.values[v]!.constant !== undefined
   for (const n of graph.nodes) {
-    if (n.inputs.every((v) => v === null || graph.values[v]!.constant || known.has(v))) {
+    if (n.inputs.every((v) => v === null || isKnown(v))) {
       for (const v of n.outputs) known.add(v)
       continue
     }
+    // Its body is chosen once the inputs that decide it are known.
+    const decides = n.op === 'if' ? [0] : n.op === 'loop' ? [0, 1] : []
+    if (decides.length > 0 && decides.every((k) => n.inputs[k] === null || isKnown(n.inputs[k]!))) continue
     const l = loweringOf(n.op)
     const strings = [...n.inputs, ...n.outputs].some((v) => v !== null && isStrings(graph, v))
     if (!strings && ((l && !('gap' in l)) || n.op in table)) continue
@@ -88,7 +97,7 @@ const shapeOperands: Readonly<Record<string, readonly number[]>> = {
   constantOfShape: [0], oneHot: [1], resize: [1, 2, 3], cumSum: [1], trilu: [1], maxUnpool: [2],
   reduceSum: [1], reduceMean: [1], reduceMax: [1], reduceMin: [1], reduceProd: [1], reduceL1: [1], reduceL2: [1],
   reduceSumSquare: [1], reduceLogSum: [1], reduceLogSumExp: [1], affineGrid: [1], window: [0], dft: [1, 2], melWeightMatrix: [0, 1, 2, 3, 4],
-  blackmanWindow: [0], squeeze: [1], unsqueeze: [1], loop: [0], stft: [1, 3],
+  blackmanWindow: [0], squeeze: [1], unsqueeze: [1], loop: [0, 1], if: [0], stft: [1, 3],
 } // biome-ignore format: a table
 
 /** The inputs whose values, not only shapes, must be known: small ones that lead to an operand that decides a shape. */
@@ -133,7 +142,7 @@ export function specializeTo(graph: Graph, inputs: readonly Datum[]): Graph {
     made.forEach((v, k) => void map.set(n.outputs[k]!, v))
   }
   for (const v of graph.outputs) b.output(to(v)!)
-  return specialize(b.finish(), { keep: keepQuantised })
+  return settle(b.finish())
 }
 
 /** What a specialisation depends on: a key for caches. */

@@ -64,12 +64,13 @@ export type Schedule = {
   readonly algorithm: ConvAlgorithm
   /** Only the filters' non-zeros are multiplied (`direct`, `im2col` and `spatialPack` alone). */
   readonly sparse: boolean
-  /** Rows (pixels) and columns (filters) of the register tile. */
+  /** Rows (pixels) and columns (filters) of the register tile. Sparse: vectors of pixels, and 1 or 2 filters with one pattern of zeros. */
   readonly rows: number
   readonly columns: number
   /**
    * Register tiles that share one pass over the packed weights, or go through Winograd's transforms together: their activations
-   * should stay in the second-level cache.
+   * should stay in the second-level cache. Sparse, packed: rows of the left side (channels × taps) that are packed at a time: they
+   * should stay in the first-level cache.
    */
   readonly block: number
   /** Innermost reduction steps written out in one iteration. */
@@ -96,6 +97,8 @@ export type Extent = {
 
 /** A quarter of a second-level cache of 1 MB, in float32 values. */
 const blockElements = 65536
+/** A first-level cache of 32 kB, in float32 values. */
+const firstLevelElements = 8192
 
 /**
  * Weights up to 2 MB are read again by every block, whose results then stay in the second-level cache; larger ones are to be read once. Not where rows of results are twice as long as those of the left side or more: panels of many of them lie on too many pages
@@ -119,10 +122,26 @@ export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
   // Sparse products pay off below a density that the engine's vector loads decide.
   const sparse = !x.apart && (x.density ?? 1) < engine.sparseBelow && x.rows >= 8 * engine.lanes
-  if (sparse) return { algorithm: 'direct', sparse, rows: 4, columns, block: 1, unroll: 1, ahead: false }
+  if (sparse) return sparseSchedule(x, engine)
   const algorithm = algorithmFor(x, engine)
   const block = defaultBlock(x, algorithm, rows)
   return { algorithm, sparse, rows, columns, block, unroll: 1, ahead: engine.ahead ?? false }
+}
+
+/**
+ * A tile of 64 pixels on vectors of 16 and 8: their loads are then most of the work. Packing costs a load and a store for each input, and
+ * saves where each is read several times. A pass over some of the channels pays off from 20 non-zeros a filter on, where what it reads
+ * then fits the first-level cache.
+ */
+function sparseSchedule(x: Extent, engine: Engine): Schedule {
+  const rows = engine.lanes >= 16 ? 4 : 8
+  const density = x.density ?? 1
+  const pixels = rows * engine.lanes
+  const near = Math.floor(firstLevelElements / pixels)
+  const passes = Math.ceil(x.depth / near)
+  const block = (x.depth * density) / passes >= 20 ? Math.ceil(x.depth / passes) : x.depth
+  const algorithm = x.columns * density >= 6 ? 'spatialPack' : 'direct'
+  return { algorithm, sparse: true, rows, columns: 1, block, unroll: 1, ahead: false }
 }
 
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */
@@ -205,7 +224,7 @@ export function parseSchedules(
   return (node, x, engine) => {
     const changes = given.get(node) ?? given.get(kernels.get(node) ?? '') ?? given.get('*')
     let s = { ...defaultSchedule(x, engine), ...changes }
-    if (changes?.algorithm && changes.block === undefined)
+    if (changes?.algorithm && changes.block === undefined && !s.sparse)
       s = { ...s, block: defaultBlock(x, s.algorithm, s.rows) }
     if (s.rows * Math.ceil(s.columns / engine.lanes) > mostSums)
       throw new InputError(

@@ -101,30 +101,14 @@ export function specialize(graph: Graph, options: SpecializeOptions = {}): Graph
     }
     return map[v]!
   }
-  const limit = options.foldLimit ?? 2 ** 22
   for (const node of graph.nodes) {
     const inputs = node.inputs.map(to)
-    const constants = inputs.map((v) => (v === null ? undefined : b.constantOf(v)))
-    const shapeOnly = node.op === 'shape' || node.op === 'size'
-    const input = shapeOnly && inputs[0] != null ? b.type(inputs[0]) : undefined
-    const known = input?.kind === 'tensor' && isStatic(input.shape)
-    const foldable =
-      !unfoldable.has(node.op) &&
-      !options.keep?.has(node.op) &&
-      (known || (inputs.length > 0 && inputs.every((v, i) => v === null || constants[i])))
-    if (foldable && (!shapeOnly || known)) {
-      const args =
-        known && !constants[0]
-          ? [{ dtype: input.dtype, shape: input.shape as readonly number[], data: new Uint8Array(0) }]
-          : constants
-      const results = folded(node, args, limit)
-      if (results?.every((r) => isTensor(r) && sizeOf(r.shape) <= limit)) {
-        node.outputs.forEach((v, k) => {
-          const r = results[k]!
-          if (isTensor(r)) map[v] = b.constant(r, graph.values[v]!.name, graph.values[v]!.quantization)
-        })
-        continue
-      }
+    const results = fold(b, node, inputs, options)
+    if (results) {
+      node.outputs.forEach((v, k) => {
+        map[v] = b.constant(results[k]!, graph.values[v]!.name, graph.values[v]!.quantization)
+      })
+      continue
     }
     if (!opNamed(node.op)) throw new BugError(`specialize: no operator ${node.op}`)
     const made = b.nodeOutputs(node.op, inputs, node.attributes, {
@@ -142,6 +126,28 @@ export function specialize(graph: Graph, options: SpecializeOptions = {}): Graph
   }
   for (const v of graph.outputs) b.output(to(v)!)
   return prune(b.finish())
+}
+
+/** A node's results where its inputs, as `b` knows them, decide them and they are not too large to make; else undefined. */
+export function fold(
+  b: GraphBuilder,
+  node: Node,
+  inputs: readonly (ValueId | null)[],
+  { keep, foldLimit: limit = 2 ** 22 }: Pick<SpecializeOptions, 'keep' | 'foldLimit'> = {},
+): readonly Tensor[] | undefined {
+  if (unfoldable.has(node.op) || keep?.has(node.op)) return undefined
+  const constants = inputs.map((v) => (v === null ? undefined : b.constantOf(v)))
+  const shapeOnly = node.op === 'shape' || node.op === 'size'
+  const input = shapeOnly && inputs[0] != null ? b.type(inputs[0]) : undefined
+  const known = input?.kind === 'tensor' && isStatic(input.shape)
+  if (shapeOnly ? !known : inputs.length === 0 || inputs.some((v, i) => v !== null && !constants[i]))
+    return undefined
+  const args =
+    known && !constants[0]
+      ? [{ dtype: input.dtype, shape: input.shape as readonly number[], data: new Uint8Array(0) }]
+      : constants
+  const results = folded(node, args, limit)
+  return results?.every((r): r is Tensor => isTensor(r) && sizeOf(r.shape) <= limit) ? results : undefined
 }
 
 /** A node's results on constants; undefined where they would be too large to make. */
@@ -168,7 +174,7 @@ function folded(
 }
 
 /** What inference found, completed by what the old type says where inference knows nothing. */
-function merge(found: Type, old: Type): Type {
+export function merge(found: Type, old: Type): Type {
   if (found.kind !== 'tensor' || old.kind !== 'tensor' || !old.shape) return found
   if (!found.shape) return { ...found, shape: old.shape }
   if (found.shape.length !== old.shape.length) return found

@@ -67,11 +67,25 @@ export const scheduleKey = (s: Schedule): string =>
 
 /** What a sparse product doesn't look at is one, so that no schedule has two names. */
 function normal(s: Schedule, space: Space): Schedule {
-  if (s.sparse)
-    return { ...s, rows: Math.min(s.rows, 8), columns: space.columns[0]!, block: 1, unroll: 1, ahead: false }
+  if (s.sparse) {
+    // One or two filters to a block, by whether a dense tile would have an odd or an even number of vectors.
+    const columns = s.columns <= 2 ? s.columns : (s.columns / space.lanes) % 2 === 0 ? 2 : 1
+    const rows = Math.min(s.rows, 12)
+    const block = s.algorithm === 'spatialPack' ? Math.max(s.block, 16) : 1
+    return {
+      ...s,
+      rows: Math.min(rows, Math.floor(space.most / columns)),
+      columns,
+      block,
+      unroll: 1,
+      ahead: false,
+    }
+  }
   // A tile that fits: fewer rows.
-  const vectors = Math.ceil(s.columns / space.lanes)
-  return { ...s, rows: Math.max(1, Math.min(s.rows, Math.floor(space.most / vectors))) }
+  const { columns: all } = space
+  const columns = all.includes(s.columns) ? s.columns : all[Math.min(s.columns, all.length) - 1]!
+  const vectors = Math.ceil(columns / space.lanes)
+  return { ...s, rows: Math.max(1, Math.min(s.rows, Math.floor(space.most / vectors))), columns }
 }
 
 const pick = <T>(r: Rng, all: readonly T[]): T => all[r.below(all.length)]!
@@ -136,9 +150,12 @@ export function crossover(a: Schedule, b: Schedule, space: Space, r: Rng): Sched
 
 /** The default's neighbours in algorithm: each algorithm with the default's tile. */
 export function firstSchedules(start: Schedule, space: Space, x: Extent): Schedule[] {
-  return space.algorithms.map(([algorithm, sparse]) => {
-    const rows = sparse ? 4 : start.sparse ? space.rows.at(-1)! : start.rows
-    const block = algorithm === start.algorithm ? start.block : defaultBlock(x, algorithm, rows)
-    return normal({ ...start, algorithm, sparse, rows, block }, space)
+  const { rows, columns, lanes } = space
+  const dense = start.sparse ? { rows: rows.at(-1)!, columns: columns[Math.min(1, columns.length - 1)]! } : {}
+  const sparse = start.sparse ? {} : { rows: lanes >= 16 ? 4 : 8, columns: 1, block: 4096 }
+  return space.algorithms.map(([algorithm, isSparse]) => {
+    const s = { ...start, algorithm, sparse: isSparse, ...(isSparse ? sparse : dense) }
+    const same = isSparse || algorithm === start.algorithm
+    return normal(same ? s : { ...s, block: defaultBlock(x, algorithm, s.rows) }, space)
   })
 }

@@ -100,7 +100,7 @@ test('every schedule that moves lead to is legal', () => {
   for (let i = 0; i < 500; i++) {
     s = r.next() < 0.5 ? mutate(s, space, r) : crossover(s, randomSchedule(space, r), space, r)
     expect(s.rows * (s.columns / 4)).toBeLessThanOrEqual(space.most)
-    expect(space.columns).toContain(s.columns)
+    expect(s.sparse ? [1, 2] : space.columns).toContain(s.columns)
     expect(s.sparse && s.algorithm.startsWith('winograd')).toBe(false)
   }
 })

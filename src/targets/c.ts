@@ -4,12 +4,21 @@
 import { type Engine, engines } from '../compile/schedule.ts'
 import { allocate } from '../core/dtype.ts'
 import { BugError, InputError } from '../core/errors.ts'
+import { digest } from '../core/hash.ts'
 import { readHead, type Source, sourceOf, take } from '../core/source.ts'
 import { sizeOf } from '../core/tensor.ts'
 import { checkInputs } from '../ir/inputs.ts'
 import { type Datum, type Graph, isStatic, isTensor } from '../ir/types.ts'
 import { build, type Compiler, findCompiler } from './c/compiler.ts'
-import { type COptionsChosen, engineOf, type Head, magic, optionsOf, type Vector } from './c/options.ts'
+import {
+  type COptionsChosen,
+  engineOf,
+  type Head,
+  hasVector,
+  magic,
+  optionsOf,
+  type Vector,
+} from './c/options.ts'
 import { probeProcessor } from './processor.ts'
 import { scheduleFacts } from './schedule-facts.ts'
 import type { Artifact, Executable, NodeTime, Target, TargetOptions } from './target.ts'
@@ -53,9 +62,8 @@ export const c: Target = {
   },
   async compile(graph, options): Promise<Artifact> {
     const chosen = optionsOf(options)
-    const bytes = (await import('./c/source.ts')).compileC(graph, chosen)
     // Open shapes are fixed by the first inputs that come: see `load`.
-    return { target: 'c', options, ...(bytes && { bytes }), graph }
+    return { target: 'c', options, ...(await import('./c/source.ts')).compileC(graph, chosen) }
   },
   async load({ graph, options, bytes }): Promise<Executable> {
     if (bytes) return openModule(graph, options, sourceOf(bytes))
@@ -86,13 +94,21 @@ function needCompiler(): Compiler {
 
 /** Loads what was compiled. Of the graph, only types of inputs and outputs are looked at; weights are read straight into place. */
 export async function openModule(graph: Graph, options: TargetOptions, source: Source): Promise<Executable> {
-  const [compiler, chosen] = [needCompiler(), optionsOf(options)]
+  const compiler = needCompiler()
   const head = readHead(source, magic, 'c artifact') as Head
+  const chosen = { ...optionsOf(options), vector: head.vector }
+  if (!hasVector(head.vector))
+    throw new InputError(
+      `c: compiled for ${head.vector}, which this processor hasn't got. Compile again here.`,
+    )
   const { outputs } = graph
   const files = take(source, head.filesBytes)
   const path = await build({
     compiler,
-    files: () => JSON.parse(new TextDecoder().decode(files)) as Record<string, string>,
+    files: () => {
+      if (digest(files) !== head.filesDigest) throw new InputError('c artifact: damaged. Compile again.')
+      return JSON.parse(new TextDecoder().decode(files)) as Record<string, string>
+    },
     digest: head.filesDigest,
     sources: head.sources,
     flags: flagsFor(chosen),

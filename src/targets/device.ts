@@ -6,14 +6,13 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compile } from '../compile/compile.ts'
-import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../compile/prepare.ts'
+import { isStaticGraph, prepare, settle, shapeInputs, uncompilable } from '../compile/prepare.ts'
 import { type CFiles, renderC } from '../compile/render/c/program.ts'
 import { engines } from '../compile/schedule.ts'
 import { bytesOf, type DType, viewBytes } from '../core/dtype.ts'
 import { BugError, InputError, UnsupportedError } from '../core/errors.ts'
 import { sizeOf } from '../core/tensor.ts'
 import { checkInputs } from '../ir/inputs.ts'
-import { keepQuantised, specialize } from '../ir/specialize.ts'
 import { type Datum, type Graph, isStatic, isTensor } from '../ir/types.ts'
 import { build, findCompiler, runCommand } from './c/compiler.ts'
 import { boardBytes, boardFiles, boardFlags } from './device/board.ts'
@@ -135,17 +134,17 @@ export const deviceTarget = (d: Device): Target => ({
       reason: `no ${compiler === null ? d.compiler : d.emulator}. apt install ${d.packages}`,
     }
   },
-  async compile(graph, options) {
+  async compile(given, options) {
     optionsOf(d.name, options)
-    const fixed = specialize(graph, { keep: keepQuantised })
-    const missing = uncompilable(fixed)
+    const graph = settle(given)
+    const missing = uncompilable(graph)
     if (missing.length > 0) throw new UnsupportedError(d.name, missing)
-    if (!isStaticGraph(fixed) || shapeInputs(fixed).size > 0) return { target: d.name, options, graph }
+    if (!isStaticGraph(graph) || shapeInputs(graph).size > 0) return { target: d.name, options, graph }
     return {
       target: d.name,
       options,
       graph,
-      bytes: new TextEncoder().encode(JSON.stringify(filesOf(d, fixed))),
+      bytes: new TextEncoder().encode(JSON.stringify(filesOf(d, graph))),
     }
   },
   async load({ graph, options, bytes }) {

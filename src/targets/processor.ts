@@ -62,7 +62,10 @@ export function probeMachine(): Machine {
   }
 }
 
-export function probeProcessor(): Processor {
+let processor: Processor | undefined
+export const probeProcessor = (): Processor => (processor ??= askProcessor())
+
+function askProcessor(): Processor {
   const facts = cpuInfo(read('/proc/cpuinfo') ?? '')
   return {
     name: facts.name ?? (cpus()[0]?.model.trim() || null),

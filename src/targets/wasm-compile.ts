@@ -1,15 +1,14 @@
 // From a graph to an image of WebAssembly: the part of the wasm target that needs the compiler.
 
 import { compile } from '../compile/compile.ts'
-import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../compile/prepare.ts'
+import { isStaticGraph, prepare, settle, shapeInputs, uncompilable } from '../compile/prepare.ts'
 import { encodeImage } from '../compile/render/wasm/write-image.ts'
 import type { Engine } from '../compile/schedule.ts'
 import { UnsupportedError } from '../core/errors.ts'
-import { keepQuantised, specialize } from '../ir/specialize.ts'
 import type { Graph } from '../ir/types.ts'
 import { wasmFeatures } from './processor.ts'
 import { schedulesFor } from './schedules.ts'
-import type { TargetOptions } from './target.ts'
+import type { Artifact, TargetOptions } from './target.ts'
 
 export type ImageOptions = {
   readonly engine: Engine
@@ -17,12 +16,16 @@ export type ImageOptions = {
   readonly schedule?: TargetOptions[string] | undefined
 }
 
-/** The image's bytes; undefined where shapes are open. Throws UnsupportedError for operators that can't be compiled. */
-export function compileImage(graph: Graph, options: ImageOptions): Uint8Array | undefined {
-  const missing = uncompilable(specialize(graph))
+/**
+ * The graph with what is known of it, and its image, but where shapes are open. Throws UnsupportedError for operators that can't be
+ * compiled.
+ */
+export function compileImage(given: Graph, options: ImageOptions): Pick<Artifact, 'graph' | 'bytes'> {
+  const graph = settle(given)
+  const missing = uncompilable(graph)
   if (missing.length > 0) throw new UnsupportedError('wasm', missing)
-  const fixed = specialize(graph, { keep: keepQuantised })
-  return isStaticGraph(fixed) && shapeInputs(fixed).size === 0 ? fixedImage(fixed, options) : undefined
+  const fixed = isStaticGraph(graph) && shapeInputs(graph).size === 0
+  return fixed ? { graph, bytes: fixedImage(graph, options) } : { graph }
 }
 
 /** The image of a graph whose shapes are fixed. */

@@ -99,9 +99,8 @@ export const wasm: Target = {
       : { present: false, reason: 'this engine has no WebAssembly SIMD' },
   async compile(graph, options) {
     const chosen = imageOptions(options)
-    const bytes = (await import('./wasm-compile.ts')).compileImage(graph, chosen)
     // Open shapes are fixed by the first inputs that come: see `load`.
-    return { target: 'wasm', options, ...(bytes && { bytes }), graph }
+    return { target: 'wasm', options, ...(await import('./wasm-compile.ts')).compileImage(graph, chosen) }
   },
   async load(artifact: Artifact): Promise<Executable> {
     const { graph, options, bytes } = artifact
@@ -117,14 +116,13 @@ export const wasm: Target = {
   },
 }
 
-let processor: string | undefined
-const processorName = (): string => (processor ??= probeProcessor().name ?? process.arch)
-
 /** Loads an image. Of the graph, only types of inputs are looked at; the constants are read straight into the code's memory. */
 export async function openImage(graph: Graph, options: TargetOptions, source: Source): Promise<Executable> {
   const { engine } = optionsOf(options)
   if (engine === 'fast') await requireFast()
   const { header, module: code } = readImage(source)
+  if (header.relaxed && !wasmFeatures().relaxedSimd)
+    throw new InputError('wasm: compiled for relaxed SIMD, which this engine lacks. Compile again here.')
   const memory = imageMemory(header, source)
   source.end?.()
   const module = compileModule(code, engine === 'fast')
@@ -144,7 +142,7 @@ export async function openImage(graph: Graph, options: TargetOptions, source: So
       engine,
       simd: `128 bits${header.relaxed ? ', relaxed' : ''}${engine === 'fast' ? ', paired to 256 by V8' : ''}`,
       threads: header.threads,
-      processor: processorName(),
+      processor: probeProcessor().name ?? process.arch,
       memoryBytes: memory.buffer.byteLength,
       temporaryBytes: header.temporaries,
       ...scheduleFacts(options),

@@ -55,6 +55,7 @@ export function withBorder(
   const fits =
     none ||
     (border !== undefined &&
+      border.fill === 0 &&
       input.offset === border.offset &&
       c.pads.every((p, i) => {
         const d = c.first + (i % c.rank)
@@ -75,10 +76,10 @@ export function withBorder(
   return whole
 }
 
-export function clearLoops(k: KernelBuilder, v: View): Statement[] {
+export function clearLoops(k: KernelBuilder, v: View, fill = 0): Statement[] {
   return k.nest(
     v.shape,
     v.strides.at(-1) === 1 && vectorizes(v.dtype) && v.dtype !== 'bool' ? 4 : 1,
-    (index, lanes) => [k.store(v, index, repeat(typedConstant(0, v.dtype), lanes))],
+    (index, lanes) => [k.store(v, index, repeat(typedConstant(fill, v.dtype), lanes))],
   )
 }

@@ -304,7 +304,7 @@ export function contract(
         const out: Statement[] = []
         for (let v = 0; v < vectors; v++) {
           const known =
-            width === panels.tail && index.kind === 'const'
+            index.kind === 'const' && Number(index.value) === panels.full
               ? c.columns - panels.full * s.columns - v * lanes
               : lanes
           const valid = Math.min(lanes, known)

@@ -92,7 +92,7 @@ export const conv: Lower = (x) => {
         strides: c.strides,
         dilations: c.dilations,
       },
-      s,
+      chosen,
     )
     return
   }

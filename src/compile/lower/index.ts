@@ -47,7 +47,7 @@ import { averagePool, lpPool, maxPool } from './window.ts'
 const decomposed = 'decomposed'
 const shapeGap = gap('a shape that is open')
 const contentGap = gap('the size of the result depends on the content')
-const controlGap = gap('control flow: its bodies run on the reference')
+const controlGap = gap('control flow that depends on data')
 const seqGap = gap('sequences and optionals have no place in a buffer')
 const strGap = gap('text')
 const randGap = gap('random numbers')

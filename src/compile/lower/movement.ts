@@ -109,6 +109,11 @@ export function pull(
 
 export const pad: Lower = (x) => {
   const input = x.inputs[0]!
+  const around = surrounded(x, input)
+  if (around) {
+    x.alias(0, around)
+    return
+  }
   const out = x.output(0)
   const rank = input.shape.length
   const given = integers(constantOf(x, 1, 'pads'))
@@ -144,6 +149,29 @@ export const pad: Lower = (x) => {
     to = sliced(to, d, start, 1, Math.max(0, count))
   })
   if (sizeOf(from.shape) > 0) x.step('pad', (k) => copyLoops(k, from, to))
+}
+
+/** The input with its padding, where its buffer has that around it (layout.ts). */
+function surrounded(x: Lowering, input: View): View | undefined {
+  const border = x.program.borders.get(input.buffer)
+  const [pads, value] = [x.constants[1], x.constants[2]]
+  if (!border || !pads || x.inputs[3] || x.attributes.mode !== 'constant') return undefined
+  if (border.fill !== (value ? Number(value.data[0]) : x.inputs[2] ? Number.NaN : 0)) return undefined
+  const widths = integers(pads)
+  const rank = input.shape.length
+  const fits =
+    input.offset === border.offset &&
+    input.shape.every((_, d) => {
+      const [b, a] = [widths[d]!, widths[d + rank]!]
+      const inside = b >= 0 && a >= 0 && b <= border.before[d]! && a <= border.after[d]!
+      return inside && input.strides[d] === border.strides[d]
+    })
+  if (!fits) return undefined
+  return {
+    ...input,
+    shape: x.types[0]!.shape,
+    offset: input.strides.reduce((o, s, d) => o - widths[d]! * s, input.offset),
+  }
 }
 
 /** An index outside 0..n led back inside. */

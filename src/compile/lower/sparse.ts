@@ -1,14 +1,14 @@
-// Sparse convolutions: filters as compressed rows (weights, and where each one's input row starts), pixels along the vectors. A tile of
-// pixels stays in registers while all non-zeros of one filter are added; tiles are the outer, parallel loop. The three algorithms
-// differ in where the inputs lie: `direct` reads channels in place (pointwise convolutions), `im2col` first lays every tap out as a row
-// of all pixels, `spatialPack` lays the rows out tile by tile, so that one tile's inputs are close together.
+// Sparse convolutions: filters as compressed rows (weights, and where each one's inputs start), pixels along the vectors. A tile of
+// pixels stays in registers while all non-zeros of one filter, or of a block of two, are added; tiles are the outer, parallel loop. The
+// three algorithms differ in where the inputs lie: `direct` reads them in place, `im2col` first lays every tap out as a row of all
+// pixels, `spatialPack` lays one tile's rows out side by side, so that what is read again and again is close together.
 
 import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
-import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
-import type { Schedule } from '../schedule.ts'
-import { permuted, reshapedView, type View } from '../view.ts'
+import { assign, declare, divided, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import { evenTiles, type Schedule } from '../schedule.ts'
+import { collapse, type View } from '../view.ts'
 import { copyLoops, type Lowering } from './lowering.ts'
 
 const known = new WeakMap<object, number>()
@@ -37,228 +37,386 @@ export type SparseConv = {
   readonly dilations: readonly number[]
 }
 
-/** Compressed rows over (channel, tap). `stride`: elements from one input row to the next. */
+type Compressed = {
+  /** Of each non-zero: one weight for every filter of the block. */
+  readonly weights: Float32Array
+  readonly places: Int32Array
+  /** Where each block's non-zeros begin, and where the last ends, in steps of `unroll`. */
+  readonly starts: Int32Array
+  /** First filter of each block. */
+  readonly filters: Int32Array
+}
+
+/**
+ * Compressed rows over (channel, tap) of blocks of `size` filters; `placeOf`: where the input of one (channel, tap) starts. Blocks of
+ * equal length follow each other: the processor then foresees where the innermost loop ends. Lengths are filled up with zeros to
+ * whole steps of `unroll`.
+ */
 function compressed(
   w: Tensor,
-  stride: number,
-): { weights: Float32Array; places: Int32Array; starts: Int32Array } {
+  range: readonly [from: number, to: number],
+  among: readonly [from: number, to: number],
+  size: number,
+  unroll: number,
+  placeOf: (k: number) => number,
+): Compressed {
   const values = numbers(w)
-  const filters = w.shape[0]!
   const depth = sizeOf(w.shape.slice(1))
-  const [weights, places, starts] = [[] as number[], [] as number[], new Int32Array(filters + 1)]
-  for (let o = 0; o < filters; o++) {
-    for (let k = 0; k < depth; k++) {
-      const v = values[o * depth + k]!
-      if (v === 0) continue
-      weights.push(v)
-      places.push(k * stride)
-    }
-    starts[o + 1] = weights.length
+  const blocks: { filter: number; at: number[] }[] = []
+  for (let filter = range[0]; filter < range[1]; filter += size) {
+    const at: number[] = []
+    for (let k = among[0]; k < among[1]; k++)
+      for (let i = 0; i < size; i++)
+        if (values[(filter + i) * depth + k] !== 0) {
+          at.push(k)
+          break
+        }
+    const last = at.at(-1)!
+    while (at.length % unroll !== 0) at.push(-1 - last)
+    blocks.push({ filter, at })
   }
-  return { weights: Float32Array.from(weights), places: Int32Array.from(places), starts }
+  blocks.sort((a, b) => b.at.length - a.at.length)
+  const [weights, places] = [[] as number[], [] as number[]]
+  const starts = new Int32Array(blocks.length + 1)
+  blocks.forEach(({ filter, at }, b) => {
+    for (const k of at) {
+      for (let i = 0; i < size; i++) weights.push(k < 0 ? 0 : values[(filter + i) * depth + k]!)
+      places.push(placeOf(k < 0 ? -1 - k : k))
+    }
+    starts[b + 1] = places.length / unroll
+  })
+  return {
+    weights: Float32Array.from(weights),
+    places: Int32Array.from(places),
+    starts,
+    filters: Int32Array.from(blocks, (b) => b.filter),
+  }
 }
 
-/** The rows that the product reads: a view [rows, tiles, pixels of a tile]. */
+/** How the pixels fall into tiles. Every tile is some vectors at fixed distances from its first element. */
+type Tiles = {
+  readonly lanes: number
+  readonly tiles: number
+  /** Vectors of a tile: the widest. */
+  readonly most: number
+  /** Code for tile `t`, from where it begins, in the dimensions that it is given; `at`: index in each of them of every vector. */
+  write(
+    t: Expr,
+    body: (begin: readonly Expr[], at: readonly (readonly number[])[]) => Statement[],
+  ): Statement[]
+}
+
+/** `shape`: of all pixels, as few dimensions as they lie in. `vectors`: wanted in a tile. */
+function tilesOf(shape: readonly number[], vectors: number, most: number): Tiles {
+  const rank = shape.length
+  const width = shape[rank - 1]!
+  let lanes = most
+  while (lanes > width && lanes > 1) lanes = lanes > 4 ? lanes / 2 : 1
+  const across = Math.ceil(width / lanes)
+  // Pieces of a row, or whole rows.
+  const along = across >= vectors || rank === 1 ? rank - 1 : rank - 2
+  const [units, each] = along === rank - 1 ? [across, vectors] : [shape[along]!, Math.floor(vectors / across)]
+  const { tiles, size, count } = evenTiles(units, each)
+  const lead = shape.slice(0, along)
+  const vectorsOf = (n: number): number[][] => {
+    const zeros = lead.map(() => 0)
+    if (along === rank - 1) return Array.from({ length: n }, (_, v) => [...zeros, v * lanes])
+    // The last vector of a row ends where the row does.
+    const row = Array.from({ length: across }, (_, v) => Math.min(v * lanes, width - lanes))
+    return Array.from({ length: n }, (_, y) => row.map((x) => [...zeros, y, x])).flat()
+  }
+  return {
+    lanes,
+    tiles: sizeOf(lead) * tiles,
+    most: along === rank - 1 ? size : size * across,
+    write(t, body) {
+      let [rest, unit] = divided(t, tiles)
+      const index: Expr[] = []
+      for (const n of [...lead].reverse()) {
+        const [q, r] = divided(rest, n)
+        index.unshift(r)
+        rest = q
+      }
+      const form = (n: number, first: Expr): Statement[] => {
+        const begin =
+          along === rank - 1
+            ? [...index, call('min', times(first, lanes), constant(width - n * lanes))]
+            : [...index, first, constant(0)]
+        return body(begin, vectorsOf(n))
+      }
+      if (count === tiles) return form(size, times(unit, size))
+      return [
+        {
+          kind: 'if',
+          condition: call('lt', unit, constant(count)),
+          body: form(size, times(call('min', unit, constant(count - 1)), size)),
+          otherwise: form(
+            size - 1,
+            plus(
+              times(call('sub', call('max', unit, constant(count)), constant(count)), size - 1),
+              count * size,
+            ),
+          ),
+        },
+      ]
+    },
+  }
+}
+
 export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
   const { from, out, filter } = c
-  const { lanes } = x.engine
   const [filters, channels] = filter.shape as [number, number]
   const kernel = filter.shape.slice(2)
-  const taps = sizeOf(kernel)
-  const spatial = out.shape.slice(c.first, c.first + kernel.length)
-  const pixels = out.shape[0]! * sizeOf(spatial)
-  const depth = channels * taps
   const rank = kernel.length
-  // Input element of (channel, tap…, batch, pixel…), as a view.
-  const step = (v: View, d: number): number => v.strides[c.first + d]!
-  const windows: View = {
+  const depthShape = [channels, ...kernel]
+  const spatial = out.shape.slice(c.first, c.first + rank)
+  const pixelShape = [out.shape[0]!, ...spatial]
+  const pixelsOf = (v: View, steps: readonly number[] = spatial.map(() => 1)): View => ({
+    ...v,
+    shape: pixelShape,
+    strides: [v.strides[0]!, ...spatial.map((_, d) => v.strides[c.first + d]! * steps[d]!)],
+  })
+  /** Input of (channel, tap…, batch, pixel…). */
+  let windows: View = {
     ...from,
-    shape: [channels, ...kernel, out.shape[0]!, ...spatial],
+    shape: [...depthShape, ...pixelShape],
     strides: [
       from.strides[c.channel]!,
-      ...kernel.map((_, d) => step(from, d) * c.dilations[d]!),
-      from.strides[0]!,
-      ...spatial.map((_, d) => step(from, d) * c.strides[d]!),
+      ...kernel.map((_, d) => from.strides[c.first + d]! * c.dilations[d]!),
+      ...pixelsOf(from, c.strides).strides,
     ],
   }
-  // Results as [filter, pixel].
-  const results = (v: View): View | undefined => {
-    const order = [c.channel, 0, ...spatial.map((_, d) => c.first + d)]
-    return reshapedView(permuted(v, order), [filters, pixels])
+  const { operands } = x.epilogue
+  // Results are finished in place where they and all other operands run along the pixels.
+  const along = (v: View): number => collapse([pixelsOf(v)])[0]!.strides.at(-1)!
+  const pixels = sizeOf(pixelShape)
+  const fused = (pixels === 1 || along(out) === 1) && operands.every((v) => along(v) === 0 || along(v) === 1)
+  const sums = (): View => {
+    const temp = x.program.temp(`${x.op}.result`, 'float32', [filters, ...pixelShape])
+    const strides = out.shape.map(() => 0)
+    strides[c.channel] = temp.strides[0]!
+    strides[0] = temp.strides[1]!
+    spatial.forEach((_, d) => void (strides[c.first + d] = temp.strides[2 + d]!))
+    return { ...temp, shape: out.shape, strides }
   }
-  const width = Math.max(1, Math.min(s.rows * lanes, 8 * lanes))
-  const flat = taps === 1 ? reshapedView(windows, [depth, pixels]) : undefined
-  let tileStride = width
-  let rowStride: number
-  let source: { buffer: number; offset: number }
-  if (s.algorithm === 'spatialPack') {
-    // [tile][row][pixel of the tile]; the last tile is filled up with what stands there.
-    const tiles = Math.ceil(pixels / width)
-    const rows = flat ?? im2col(x, windows, depth, pixels)
-    const packed = x.program.temp(`${x.op}.tiles`, 'float32', [tiles, depth, width])
-    const full = Math.floor(pixels / width)
-    const part = (first: number, count: number, w: number): void => {
-      if (count === 0) return
-      const base = { offset: packed.offset + first * depth * width, shape: [count, depth, w] }
-      const to: View = { ...packed, ...base, strides: [depth * width, width, 1] }
-      const a: View = {
-        ...rows,
-        offset: rows.offset + first * width * rows.strides[1]!,
-        shape: [count, depth, w],
-        strides: [width * rows.strides[1]!, rows.strides[0]!, rows.strides[1]!],
+  const to = fused ? out : sums()
+  const others = fused ? operands : []
+  const inner = (v: View): View => ({ ...v, shape: pixelShape, strides: v.strides.slice(1 + rank) })
+  const contiguous = collapse([inner(windows)])[0]!.strides.at(-1) === 1 || pixels === 1
+  if (s.algorithm === 'im2col' || (s.algorithm === 'direct' && !contiguous)) {
+    const temp = x.program.temp(`${x.op}.im2col`, 'float32', windows.shape)
+    const all = windows
+    x.step('im2col', (k) => copyLoops(k, all, temp))
+    windows = temp
+  }
+  const packs = s.algorithm === 'spatialPack'
+  const wholes = [to, ...others]
+  const [source, ...finals] = collapse([inner(windows), ...wholes.map((v) => pixelsOf(v))])
+  const tiles = tilesOf(source!.shape, s.rows, x.engine.lanes)
+  const { lanes } = tiles
+  const width = tiles.most * lanes
+  // What one pass over the filters reads should stay in the first-level cache: a part of the channels at a time.
+  const each = packs ? Math.max(1, Math.min(channels, Math.floor(s.block / sizeOf(kernel)))) : channels
+  const passes = evenTiles(channels, each)
+  const scratch = (name: string, rows: number): number =>
+    x.program.buffer(`${x.op}.${name}`, 'float32', rows * width, 'scratch')
+  const packed = packs ? scratch('tile', passes.size * sizeOf(kernel)) : 0
+  const partial = passes.tiles > 1 ? scratch('sums', filters) : 0
+  const depthStrides = windows.strides.slice(0, 1 + rank)
+  const size = Math.max(1, Math.min(s.columns, 2))
+  const whole = filters - (filters % size)
+  let channel = 0
+  const parts = Array.from({ length: passes.tiles }, (_, pass) => {
+    const from = channel
+    channel += pass < passes.count ? passes.size : passes.size - 1
+    const among = [from * sizeOf(kernel), channel * sizeOf(kernel)] as const
+    const placeOf = (k: number): number => {
+      if (packs) return (k - among[0]) * width
+      let [place, n] = [0, k]
+      for (let d = rank; d >= 0; d--) {
+        place += (n % depthShape[d]!) * depthStrides[d]!
+        n = Math.floor(n / depthShape[d]!)
       }
-      x.step('tiles', (k) => copyLoops(k, a, to))
+      return place
     }
-    part(0, full, width)
-    part(full, tiles - full, pixels - full * width)
-    source = packed
-    rowStride = width
-    tileStride = depth * width
-  } else {
-    const rows = s.algorithm === 'direct' && flat?.strides[1] === 1 ? flat : im2col(x, windows, depth, pixels)
-    source = rows
-    rowStride = rows.strides[0]!
-  }
-  const csr = compressed(filter, rowStride)
-  const hold = (name: string, data: Int32Array | Float32Array): View =>
-    x.program.constant(
-      { dtype: data instanceof Float32Array ? 'float32' : 'int32', shape: [data.length], data },
-      `${x.op}.${name}`,
+    const blocks = (
+      [
+        [0, whole, size],
+        [whole, filters, 1],
+      ] as const
     )
-  const [weights, places, starts] = [
-    hold('weights', csr.weights),
-    hold('places', csr.places),
-    hold('starts', csr.starts),
-  ]
-  const operands = x.epilogue.operands
-  const flatOut = results(out)
-  const to =
-    flatOut?.strides[1] === 1 ? flatOut : x.program.temp(`${x.op}.result`, 'float32', [filters, pixels])
-  const direct = to === flatOut
-  const flatOperands = direct ? operands.map((v) => results(v)) : []
-  const fused = direct && flatOperands.every((v) => v !== undefined && v.strides[1]! <= 1)
+      .filter(([a, b]) => a < b)
+      .map(([a, b, size]) => {
+        const csr = compressed(filter, [a, b], among, size, s.unroll, placeOf)
+        const hold = (name: keyof Compressed): View => {
+          const data = csr[name]
+          const dtype = data instanceof Float32Array ? 'float32' : 'int32'
+          return x.program.constant({ dtype, shape: [data.length], data }, `${x.op}.${name}`)
+        }
+        return {
+          size,
+          blocks: csr.filters.length,
+          weights: hold('weights'),
+          places: hold('places'),
+          starts: hold('starts'),
+          filters: hold('filters'),
+          products: csr.weights.length,
+        }
+      })
+    return { from, to: channel, first: pass === 0, last: pass === passes.tiles - 1, blocks }
+  })
+  const offsetOf = (v: View, at: readonly number[]): number =>
+    at.reduce((sum, i, d) => sum + i * v.strides[d]!, 0)
+  const baseOf = (v: View, begin: readonly Expr[]): Expr =>
+    begin.reduce((sum, i, d) => plus(sum, times(i, v.strides[d]!)), constant(v.offset) as Expr)
+  const type = { type: 'float32', lanes } as const
+
+  type Part = (typeof parts)[number]
+  const pack = (
+    k: KernelBuilder,
+    part: Part,
+    base: Expr,
+    at: readonly (readonly number[])[],
+  ): Statement[] => {
+    const nest = (d: number, place: Expr, row: Expr): Statement[] =>
+      d > rank
+        ? at.map((index, v) =>
+            k.storePlace(
+              packed,
+              plus(times(row, width), v * lanes),
+              k.loadStrided(
+                source!.buffer,
+                plus(place, offsetOf(source!, index)),
+                source!.strides.at(-1)!,
+                lanes,
+              ),
+            ),
+          )
+        : loop(k.name('c'), 0, d === 0 ? part.to - part.from : depthShape[d]!, (i) =>
+            nest(d + 1, plus(place, times(i, depthStrides[d]!)), plus(times(row, depthShape[d]!), i)),
+          )
+    return nest(0, plus(base, part.from * depthStrides[0]!), constant(0))
+  }
+  const products = (
+    k: KernelBuilder,
+    part: Part,
+    p: Part['blocks'][number],
+    at: readonly (readonly number[])[],
+    base: Expr,
+    bases: readonly Expr[],
+  ): Statement[] =>
+    loop(k.name('b'), 0, p.blocks, (b) => {
+      const acc = Array.from({ length: p.size }, () => k.name('acc'))
+      const [holdFilter, first] = k.hold('filter', 'int32', 1, k.load(p.filters, [b]))
+      const [s0, e0] = k.hold('from', 'int32', 1, k.load(p.starts, [b]))
+      const [s1, e1] = k.hold('to', 'int32', 1, k.load(p.starts, [plus(b, 1)]))
+      const filterAt = (i: number): Expr => plus(first, i)
+      const step = (e: Expr): Statement[] => {
+        const [weight, place] = [k.name('w'), k.name('place')]
+        return [
+          declare(place, { type: 'int32', lanes: 1 }, k.load(p.places, [e])),
+          ...acc.map((_, i) =>
+            declare(`${weight}_${i}`, type, repeat(k.load(p.weights, [plus(times(e, p.size), i)]), lanes)),
+          ),
+          ...at.flatMap((index, v) => {
+            const input = packs
+              ? k.loadPlace(packed, plus(variable(place), v * lanes), lanes)
+              : k.loadPlace(
+                  source!.buffer,
+                  plus(plus(base, variable(place)), offsetOf(source!, index)),
+                  lanes,
+                )
+            if (p.size === 1)
+              return [assign(acc[0]!, call('fma', input, variable(`${weight}_0`), element(acc[0]!, v)), v)]
+            const name = k.name('in')
+            return [
+              declare(name, type, input),
+              ...acc.map((a, i) =>
+                assign(a, call('fma', variable(name), variable(`${weight}_${i}`), element(a, v)), v),
+              ),
+            ]
+          }),
+        ]
+      }
+      return [
+        holdFilter,
+        s0,
+        s1,
+        ...acc.flatMap((a, i) => {
+          if (!part.first) {
+            const zero = repeat(constant(0, 'float32'), lanes)
+            return [
+              declare(a, type, zero, at.length),
+              ...at.map((_, v) =>
+                assign(a, k.loadPlace(partial, plus(times(filterAt(i), width), v * lanes), lanes), v),
+              ),
+            ]
+          }
+          const start = c.bias
+            ? k.loadPlace(c.bias.buffer, plus(times(filterAt(i), c.bias.strides[0]!), c.bias.offset))
+            : constant(0, 'float32')
+          return [declare(a, type, repeat(start, lanes), at.length)]
+        }),
+        ...loop(k.name('e'), e0, e1, (e) =>
+          Array.from({ length: s.unroll }, (_, i) => step(plus(times(e, s.unroll), i))).flat(),
+        ),
+        ...acc.flatMap((a, i) => {
+          if (!part.last)
+            return at.map((_, v) =>
+              k.storePlace(partial, plus(times(filterAt(i), width), v * lanes), element(a, v)),
+            )
+          const place = (n: number, index: readonly number[]): Expr =>
+            plus(
+              plus(bases[n]!, times(filterAt(i), wholes[n]!.strides[c.channel]!)),
+              offsetOf(finals[n]!, index),
+            )
+          return at.map((index, v) => {
+            const loads = others.map((_, n) =>
+              k.loadStrided(
+                finals[n + 1]!.buffer,
+                place(n + 1, index),
+                finals[n + 1]!.strides.at(-1)!,
+                lanes,
+              ),
+            )
+            const value = fused ? x.epilogue.apply(element(a, v), loads, lanes) : element(a, v)
+            return k.storePlace(to.buffer, place(0, index), value)
+          })
+        }),
+      ]
+    })
   x.step(
     `sparse_${s.algorithm}`,
-    (k) => {
-      const tile = (base: Expr, outBase: Expr, vectors: number, w: number): Statement[] => {
-        const type = { type: 'float32', lanes: w } as const
-        return loop(k.name('o'), 0, filters, (o) => {
-          const [acc, weight, place] = [k.name('acc'), k.name('w'), k.name('place')]
-          const begin = c.bias
-            ? k.loadPlace(c.bias.buffer, plus(times(o, c.bias.strides[0]!), c.bias.offset))
-            : constant(0, 'float32')
-          const u = (write: (v: Expr) => Statement[]): Statement[] =>
-            loop(k.name('u'), 0, vectors, write, { mode: 'unrolled' })
-          const [s0, e0] = k.hold('from', 'int32', 1, k.load(starts, [o]))
-          const [s1, e1] = k.hold('to', 'int32', 1, k.load(starts, [plus(o, 1)]))
-          return [
-            declare(acc, type, repeat(begin, w), vectors),
-            s0,
-            s1,
-            ...loop(k.name('e'), e0, e1, (e) => [
-              declare(weight, type, repeat(k.load(weights, [e]), w)),
-              declare(place, { type: 'int32', lanes: 1 }, k.load(places, [e])),
-              ...u((v) => [
-                assign(
-                  acc,
-                  call(
-                    'fma',
-                    k.loadPlace(
-                      source.buffer,
-                      plus(plus(plus(base, variable(place)), times(v, w)), source.offset),
-                      w,
-                    ),
-                    variable(weight),
-                    element(acc, v),
-                  ),
-                  v,
-                ),
-              ]),
-            ]),
-            ...u((v) => {
-              const pixel = plus(outBase, times(v, w))
-              const loads = fused
-                ? flatOperands.map((p) =>
-                    k.loadStrided(
-                      p!.buffer,
-                      plus(plus(times(o, p!.strides[0]!), times(pixel, p!.strides[1]!)), p!.offset),
-                      p!.strides[1]!,
-                      w,
-                    ),
-                  )
-                : []
-              const value = fused ? x.epilogue.apply(element(acc, v), loads, w) : element(acc, v)
-              return [k.storePlace(to.buffer, plus(plus(times(o, to.strides[0]!), pixel), to.offset), value)]
-            }),
-          ]
-        })
-      }
-      const full = Math.floor(pixels / width)
-      const rest = pixels - full * width
-      // What whole tiles leave over: fewer vectors, then single pixels.
-      const vectors = Math.floor(rest / lanes)
-      const tail = (at: number): Statement[] => [
-        ...(vectors > 0 ? tile(constant(at), constant(full * width), vectors, lanes) : []),
-        ...Array.from({ length: rest - vectors * lanes }, (_, i) =>
-          tile(constant(at + vectors * lanes + i), constant(full * width + vectors * lanes + i), 1, 1),
-        ).flat(),
-      ]
-      const tiles = full + (rest > 0 ? 1 : 0)
-      return loop(
+    (k) =>
+      loop(
         k.name('t'),
         0,
-        tiles,
-        (t) => {
-          const inside = call('min', t, constant(Math.max(0, full - 1)))
-          const whole =
-            full > 0 ? tile(times(inside, tileStride), times(inside, width), width / lanes, lanes) : []
-          if (rest === 0) return whole
-          if (full === 0) return tail(0)
-          return [
-            {
-              kind: 'if',
-              condition: call('lt', t, constant(full)),
-              body: whole,
-              otherwise: tail(full * tileStride),
-            },
-          ]
-        },
+        tiles.tiles,
+        (t) =>
+          tiles.write(t, (begin, at) => {
+            const held = [source!, ...finals].map((v) => k.hold('base', 'int32', 1, baseOf(v, begin)))
+            const [base, ...bases] = held.map(([, e]) => e)
+            return [
+              ...held.map(([statement]) => statement),
+              ...parts.flatMap((part) => [
+                ...(packs ? pack(k, part, base!, at) : []),
+                ...part.blocks.flatMap((p) => products(k, part, p, at, base!, bases)),
+              ]),
+            ]
+          }),
         { mode: 'parallel' },
-      )
-    },
-    csr.weights.length * pixels,
+      ),
+    parts.flatMap((p) => p.blocks).reduce((n, b) => n + b.products, 0) * pixels,
   )
   if (fused) return
-  finish(x, c, to, out, rank)
-}
-
-/** Every (channel, tap) as a row of all pixels. */
-function im2col(x: Lowering, windows: View, depth: number, pixels: number): View {
-  const temp = x.program.temp(`${x.op}.im2col`, 'float32', windows.shape)
-  x.step('im2col', (k: KernelBuilder) => copyLoops(k, windows, temp))
-  return { ...temp, shape: [depth, pixels], strides: [pixels, 1] }
-}
-
-/** The epilogue, where results could not be finished in place. */
-function finish(x: Lowering, c: SparseConv, sums: View, out: View, rank: number): void {
-  const spatial = out.shape.slice(c.first, c.first + rank)
-  const strides = out.shape.map(() => 0)
-  let n = 1
-  for (let d = rank - 1; d >= 0; d--) {
-    strides[c.first + d] = n
-    n *= spatial[d]!
-  }
-  strides[0] = n
-  strides[c.channel] = sums.strides[0]!
-  const from: View = { ...sums, shape: out.shape, strides }
   x.step('finish', (k) =>
     k.nest(out.shape, 1, (index) => [
       k.store(
         out,
         index,
         x.epilogue.apply(
-          k.load(from, index),
-          x.epilogue.operands.map((v) => k.load(v, index)),
+          k.load(to, index),
+          operands.map((v) => k.load(v, index)),
           1,
         ),
       ),

@@ -2,13 +2,13 @@
 // with float32 rescaling, as ONNX's runtime does it.
 
 import type { DType } from '../../core/dtype.ts'
-import { rangeOf } from '../../core/dtype.ts'
 import { sizeOf } from '../../core/tensor.ts'
 import { einsumLabels } from '../../ir/ops/products.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
 import { Emitter } from './fixed-point.ts'
 import { reshaped } from './normalize.ts'
+import { requantized } from './quantize.ts'
 
 type Inputs = readonly (ValueId | null)[]
 const rule =
@@ -160,14 +160,6 @@ function convTranspose(e: Emitter, [x, w, bias]: Inputs, at: Attributes): ValueI
     groups,
     layout: at.layout!,
   })
-}
-
-/** saturate(round(sums · multiplier) + zero). */
-function requantized(e: Emitter, sums: ValueId, multiplier: ValueId, zero: ValueId, to: DType): ValueId {
-  const scaled = e.op('round', [e.op('mul', [e.cast(sums, 'float32'), multiplier])])
-  const moved = e.op('add', [scaled, e.cast(zero, 'float32')])
-  const [low, high] = rangeOf(to).map(Number) as [number, number]
-  return e.cast(e.op('clamp', [moved], { low, high }), to)
 }
 
 const qlinearConv =

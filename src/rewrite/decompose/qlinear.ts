@@ -1,9 +1,10 @@
 // onnxruntime's quantised operators: dequantise, the float operator, quantise; their products exactly in integers.
 
-import { type DType, rangeOf } from '../../core/dtype.ts'
+import type { DType } from '../../core/dtype.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
 import { Emitter } from './fixed-point.ts'
+import { requantized } from './quantize.ts'
 
 type Inputs = readonly (ValueId | null)[]
 const whole = { axis: 0, block: 0 }
@@ -60,12 +61,8 @@ const qgemm: Decomposition = (b, inputs, node) => {
   let factor = e.op('mul', [xScale!, wScale!])
   if (a.alpha !== 1) factor = e.with('mul', factor, Number(a.alpha))
   if (yScale == null) return [e.op('mul', [e.cast(sums, 'float32'), factor])]
-  const scaled = e.op('mul', [e.cast(sums, 'float32'), e.op('div', [factor, yScale])])
-  const q = e.op('round', [scaled])
   const to = yZero == null ? 'uint8' : e.dtype(yZero)
-  const [low, high] = rangeOf(to).map(Number) as [number, number]
-  const moved = yZero == null ? q : e.op('add', [q, e.cast(yZero, 'float32')])
-  return [e.cast(e.op('clamp', [moved], { low, high }), to)]
+  return [requantized(e, sums, e.op('div', [factor, yScale]), yZero ?? e.scalar(to, 0), to)]
 }
 
 export const qlinearDecompositions: Decompositions = {

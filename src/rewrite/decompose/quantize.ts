@@ -1,7 +1,7 @@
 // Quantisation as elementwise arithmetic in the operand's own precision, so that it fuses with what stands around it.
 
 import { type DType, rangeOf } from '../../core/dtype.ts'
-import { sizeOf } from '../../core/tensor.ts'
+import { at, numbers, sizeOf } from '../../core/tensor.ts'
 import type { Attributes, ValueId } from '../../ir/types.ts'
 import type { Decomposition, Decompositions } from './decompose.ts'
 import { Emitter } from './fixed-point.ts'
@@ -35,11 +35,44 @@ function spread(e: Emitter, v: ValueId, x: ValueId, a: Attributes): ValueId {
   return e.op('slice', [joined, ...ends])
 }
 
+/** Whether a zero point is 0 for certain. */
+export function isZero(e: Emitter, zero: ValueId): boolean {
+  const t = e.b.constantOf(zero)
+  return t !== undefined && numbers(t).every((v) => v === 0)
+}
+
+/** The nearest whole number within limits. They are whole: what is limited first needs no more than one conversion, which rounds. */
+const nearest = (e: Emitter, x: ValueId, low: number, high: number): ValueId =>
+  e.cast(e.op('round', [e.op('clamp', [x], { low, high })]), 'int32')
+
+/** saturate(round(sums · multiplier) + zero). */
+export function requantized(
+  e: Emitter,
+  sums: ValueId,
+  multiplier: ValueId,
+  zero: ValueId,
+  to: DType,
+): ValueId {
+  const real = e.op('mul', [e.cast(sums, 'float32'), multiplier])
+  const [low, high] = rangeOf(to).map(Number) as [number, number]
+  const z = e.b.constantOf(zero)
+  if (z?.data.length === 1) {
+    const q = nearest(e, real, low - at(z, 0), high - at(z, 0))
+    return e.cast(isZero(e, zero) ? q : e.op('add', [q, e.cast(zero, 'int32')]), to)
+  }
+  const scaled = e.op('round', [real])
+  const moved = e.op('add', [scaled, e.cast(zero, 'float32')])
+  return e.cast(e.op('clamp', [moved], { low, high }), to)
+}
+
 function quantized(e: Emitter, x: ValueId, scale: ValueId, zero: ValueId | null, to: DType): ValueId {
   const real = e.dtype(x) === 'float64' ? 'float64' : 'float32'
-  const q = e.op('round', [e.op('div', [e.cast(x, real), e.cast(scale, real)])])
-  const moved = zero === null ? q : e.op('add', [q, e.cast(zero, real)])
+  const scaled = e.op('div', [e.cast(x, real), e.cast(scale, real)])
   const [low, high] = rangeOf(to).map(Number) as [number, number]
+  // Where a zero point is added, NaN still gives 0: what follows in this order.
+  if (zero === null || isZero(e, zero)) return e.cast(nearest(e, scaled, low, high), to)
+  const q = e.op('round', [scaled])
+  const moved = e.op('add', [q, e.cast(zero, real)])
   return e.cast(e.op('clamp', [moved], { low, high }), to)
 }
 
@@ -55,7 +88,8 @@ const dequantizeLinear: Decomposition = (b, [x, scale, zero], node) => {
   const e = new Emitter(b, node.name)
   const s = spread(e, scale!, x!, node.attributes)
   const q = e.cast(x!, 'int32')
-  const centred = zero == null ? q : e.op('sub', [q, e.cast(spread(e, zero, x!, node.attributes), 'int32')])
+  const none = zero == null || isZero(e, zero)
+  const centred = none ? q : e.op('sub', [q, e.cast(spread(e, zero, x!, node.attributes), 'int32')])
   return [e.op('mul', [e.cast(centred, e.dtype(s)), s])]
 }
 

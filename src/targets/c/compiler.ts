@@ -1,12 +1,20 @@
 // The system's C compiler: found, asked what it can do, run with a time limit; what it makes is kept in a cache by content.
 
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { InputError } from '../../core/errors.ts'
 import { digest, digestText } from '../../core/hash.ts'
-import { cacheFolder } from '../cache.ts'
+import { cacheFolder, fingerprint, recall, remember } from '../cache.ts'
 import { killGroup, privateFolder, removeFolder, spawnGroup } from '../processes.ts'
 import { probeProcessor } from '../processor.ts'
 
@@ -20,12 +28,26 @@ export function findCompiler(): Compiler | null {
   found = null
   for (const command of [process.env.CC, 'gcc', 'clang', 'cc']) {
     if (!command) continue
-    const r = spawnSync(command, ['--version'], { encoding: 'utf8', timeout: 5000 })
-    if (r.status !== 0) continue
-    found = { command, version: r.stdout.split('\n')[0]!.trim() }
+    const about = [command, fingerprint(inPath(command))]
+    const known = about[1] ? recall('compiler', about) : undefined
+    const version = known ?? askVersion(command)
+    if (version === undefined) continue
+    if (about[1] && known === undefined) remember('compiler', about, version)
+    found = { command, version }
     break
   }
   return found
+}
+
+function askVersion(command: string): string | undefined {
+  const r = spawnSync(command, ['--version'], { encoding: 'utf8', timeout: 5000 })
+  return r.status === 0 ? r.stdout.split('\n')[0]!.trim() : undefined
+}
+
+/** The file that a command is; empty where it is found otherwise or nowhere. */
+function inPath(command: string): string {
+  const places = command.includes('/') ? [''] : (process.env.PATH ?? '').split(delimiter)
+  return places.map((p) => (p ? join(p, command) : command)).find(existsSync) ?? ''
 }
 
 export type Job = {

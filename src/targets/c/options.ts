@@ -8,23 +8,24 @@ import type { TargetOptions } from '../target.ts'
 export type Vector = 'vnni' | 'avx512' | 'avx2' | 'neon' | 'none'
 const algorithms: readonly ConvAlgorithm[] = ['direct', 'im2col', 'spatialPack', 'winograd2', 'winograd4']
 
+/** Whether this processor has the vectors. */
+export function hasVector(vector: Vector): boolean {
+  const { features, architecture } = probeProcessor()
+  const needs = neededBy[vector]
+  return vector === 'neon' ? architecture === 'arm64' : needs.every((n) => features?.includes(n))
+}
+const neededBy: Readonly<Record<Vector, readonly string[]>> = {
+  vnni: ['avx512f', 'avx512bw', 'avx512vl', 'avx512_vnni'],
+  avx512: ['avx512f', 'avx512bw', 'avx512vl'],
+  avx2: ['avx2', 'fma'],
+  neon: [],
+  none: [],
+}
+
 let best: Vector | undefined
 /** The widest vectors that this processor has. */
-function bestVector(): Vector {
-  if (best) return best
-  const { features, architecture } = probeProcessor()
-  const has = (...names: string[]): boolean => names.every((n) => features?.includes(n))
-  best = has('avx512f', 'avx512bw', 'avx512vl')
-    ? has('avx512_vnni')
-      ? 'vnni'
-      : 'avx512'
-    : has('avx2', 'fma')
-      ? 'avx2'
-      : architecture === 'arm64'
-        ? 'neon'
-        : 'none'
-  return best
-}
+const bestVector = (): Vector =>
+  (best ??= (['vnni', 'avx512', 'avx2', 'neon', 'none'] as const).find(hasVector)!)
 
 export const engineOf: Readonly<Record<Vector, Engine['name']>> = {
   vnni: 'c-vnni',
@@ -62,6 +63,7 @@ export const magic = 0x43525453 // STRC
 
 /** What is stored: this head, the C files (JSON: name → text), the weights. */
 export type Head = {
+  readonly vector: Vector
   /** Files that are compiled, side by side, and linked. */
   readonly sources: readonly string[]
   readonly filesBytes: number

@@ -2,16 +2,16 @@
 
 import { availableParallelism } from 'node:os'
 import { compile } from '../../compile/compile.ts'
-import { isStaticGraph, prepare, shapeInputs, uncompilable } from '../../compile/prepare.ts'
+import { isStaticGraph, prepare, settle, shapeInputs, uncompilable } from '../../compile/prepare.ts'
 import { type CFiles, type COptions, renderC, renderUnits } from '../../compile/render/c/program.ts'
 import { type Engine, engines } from '../../compile/schedule.ts'
 import { bytesOf } from '../../core/dtype.ts'
 import { InputError, UnsupportedError } from '../../core/errors.ts'
 import { digest } from '../../core/hash.ts'
 import { withHead } from '../../core/source.ts'
-import { keepQuantised, specialize } from '../../ir/specialize.ts'
 import { type Graph, printType } from '../../ir/types.ts'
 import { schedulesFor } from '../schedules.ts'
+import type { Artifact } from '../target.ts'
 import { type COptionsChosen, engineOf, type Head, magic, type Vector } from './options.ts'
 import { shimSource } from './shim.ts'
 
@@ -28,7 +28,7 @@ export function graphToC(
   options: Partial<Omit<COptions, 'dialect'>> & { readonly vector?: Vector } = {},
 ): CFiles {
   const { vector = 'none', ...rest } = options
-  const fixed = specialize(graph, { keep: keepQuantised })
+  const fixed = settle(graph)
   const missing = uncompilable(fixed)
   if (missing.length > 0) throw new UnsupportedError('C', missing)
   if (!isStaticGraph(fixed)) {
@@ -53,15 +53,20 @@ export function graphToC(
   })
 }
 
-/** What is loaded later (artifact.ts); undefined where shapes are open. Throws UnsupportedError for operators that can't be compiled. */
-export function compileC(graph: Graph, o: COptionsChosen): Uint8Array | undefined {
-  const missing = uncompilable(specialize(graph))
+/**
+ * The graph with what is known of it, and what is loaded later (artifact.ts), but where shapes are open. Throws UnsupportedError for
+ * operators that can't be compiled.
+ */
+export function compileC(given: Graph, o: COptionsChosen): Pick<Artifact, 'graph' | 'bytes'> {
+  const graph = settle(given)
+  const missing = uncompilable(graph)
   if (missing.length > 0) throw new UnsupportedError('c', missing)
-  const fixed = specialize(graph, { keep: keepQuantised })
-  return isStaticGraph(fixed) && shapeInputs(fixed).size === 0 ? fixedC(fixed, o) : undefined
+  return isStaticGraph(graph) && shapeInputs(graph).size === 0
+    ? { graph, bytes: fixedC(graph, o) }
+    : { graph }
 }
 
-/** The same of a graph whose shapes are fixed. */
+/** What is loaded later, of a graph whose shapes are fixed. */
 export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
   const engine: Engine = engines[engineOf[o.vector]]
   const prepared = prepare(graph, engine)
@@ -83,6 +88,7 @@ export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
   })
   const filesBytes = new TextEncoder().encode(files)
   const head: Head = {
+    vector: o.vector,
     sources: ['shim.c', ...units.map((_, i) => `unit${i}.c`)],
     filesBytes: filesBytes.length,
     filesDigest: digest(filesBytes),

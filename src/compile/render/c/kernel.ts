@@ -6,6 +6,7 @@
 import { bytesOf, type DType, isFloat } from '../../../core/dtype.ts'
 import { BugError } from '../../../core/errors.ts'
 import type { Expr, ScalarFn } from '../../../ir/scalar.ts'
+import { aboveZero, isNumber, limitsOf } from '../../limits.ts'
 import {
   type ComputeType,
   type Kernel,
@@ -200,7 +201,15 @@ export class KernelWriter {
       return `((${to})(__builtin_convertvector(${at}, ${u}) << 16))`
     }
     if (d === 'bool') return `(-__builtin_convertvector(${at}, ${to}))`
-    return from === to ? `(${to})${at}` : `__builtin_convertvector(${at}, ${to})`
+    if (from === to) return `(${to})${at}`
+    const widening = t.type === 'int32' ? wideningOf(storageType[d], width, to) : undefined
+    if (!widening) return `__builtin_convertvector(${at}, ${to})`
+    const name = `wide_${from}`
+    this.prelude.add(
+      name,
+      `static inline ${to} ${name}(${from} a) {\n#if ${widening.when}\n  return ${widening.value};\n#else\n  return __builtin_convertvector(a, ${to});\n#endif\n}`,
+    )
+    return `${name}(${at})`
   }
 
   private store(buffer: string, index: Expr, value: Expr): string {
@@ -226,7 +235,15 @@ export class KernelWriter {
     if (d === 'int4') return `${at} = __builtin_convertvector(((${v}) << 28) >> 28, ${to})`
     if (d === 'uint4') return `${at} = __builtin_convertvector((${v}) & 15, ${to})`
     if (d === 'bool') return `${at} = __builtin_convertvector(-(${v}), ${to})`
-    return from === to ? `${at} = ${v}` : `${at} = __builtin_convertvector(${v}, ${to})`
+    if (from === to) return `${at} = ${v}`
+    const narrowing = t.type === 'int32' ? narrowingOf(storageType[d], t.lanes, to) : undefined
+    if (!narrowing) return `${at} = __builtin_convertvector(${v}, ${to})`
+    const name = `narrow_${to}`
+    this.prelude.add(
+      name,
+      `static inline ${to} ${name}(${from} a) {\n#if ${narrowing.when}\n  return ${narrowing.value};\n#else\n  return __builtin_convertvector(a, ${to});\n#endif\n}`,
+    )
+    return `${at} = ${name}(${v})`
   }
 
   private half(name: string): string {
@@ -382,6 +399,8 @@ export class KernelWriter {
     const x = this.expr(e.arg)
     const d = e.type as Exclude<DType, 'string'>
     let value: string
+    const limited = this.castLimited(e.arg, from, to)
+    if (limited !== undefined) return limited
     if (to.lanes > 1) value = this.castVector(x, from, to)
     else if (from.type === to.type) value = x
     else if (to.type === 'bool') value = `((${x}) != 0)`
@@ -389,6 +408,65 @@ export class KernelWriter {
       value = this.truncate(x, from.type, to.type)
     else value = `((${valueType(to)})(${x}))`
     return this.narrow(value, d, to)
+  }
+
+  /**
+   * Floats that lie within int32 need no saturation, and rounding is part of the conversion where the machine has one. NaN gives 0: where
+   * the value is limited from below by 0, x86's maximum does so by itself.
+   */
+  private castLimited(arg: Expr, from: LoopType, to: LoopType): string | undefined {
+    const [low, high] = limitsOf(arg)
+    if (from.type !== 'float32' || to.type !== 'int32' || to.lanes === 1) return undefined
+    if (!(low >= -(2 ** 31) && high < 2 ** 31)) return undefined
+    const rounds = arg.kind === 'call' && arg.fn === 'round'
+    const inner = rounds ? arg.args[0]! : arg
+    const [floats, ints] = [this.prelude.value(from), this.prelude.value(to)]
+    const suffix = to.lanes === 16 ? '512' : to.lanes === 8 ? '256' : ''
+    const when = to.lanes === 16 ? 'defined(__AVX512F__)' : 'defined(__FMA__)'
+    const wide = to.lanes === 4 ? '__m128' : `__m${suffix}`
+    const machine =
+      to.lanes === 4 || suffix
+        ? `#if ${when}\n  return (${ints})_mm${suffix}_cvt${rounds ? '' : 't'}ps_epi32((${wide})a);\n#else\n`
+        : '#if 0\n#else\n'
+    const name = `${rounds ? 'nearest' : 'whole'}_${floats}`
+    // Adding 1.5 · 2^23 leaves the nearest integer in the low bits; exact below 2^22.
+    const plain =
+      rounds && low > -(2 ** 22) && high < 2 ** 22 ? `(${ints})(a + 0x1.8p+23f) - 0x4b400000` : undefined
+    if (rounds && plain === undefined) return undefined
+    this.prelude.add(
+      name,
+      `static inline ${ints} ${name}(${floats} a) {\n${machine}  return ${plain ?? `__builtin_convertvector(a, ${ints})`};\n#endif\n}`,
+    )
+    const dropped = this.dropNaN(inner, from)
+    if (dropped !== undefined) return `${name}(${dropped})`
+    const value = this.expr(inner)
+    if (this.isNumber(inner)) return `${name}(${value})`
+    this.prelude.add(
+      `number_${floats}`,
+      `static inline ${floats} number_${floats}(${floats} a) {\n  return (${floats})((${ints})a & (a == a));\n}`,
+    )
+    return `${name}(number_${floats}(${value}))`
+  }
+
+  private isNumber(e: Expr): boolean {
+    return isNumber(e, {
+      finite: (buffer) => this.kernel.parameters.some((p) => p.name === buffer && p.finite),
+      isInteger: (x) => isIntegerType(this.type(x).type),
+    })
+  }
+
+  /** min(high, max(0, x)) with 0 for NaN; undefined for other expressions. */
+  private dropNaN(e: Expr, t: LoopType): string | undefined {
+    if (e.kind !== 'call' || e.fn !== 'min') return undefined
+    const [a, b] = e.args as [Expr, Expr]
+    const [limit, inner] = isLiteral(a) ? [a, b] : [b, a]
+    const above = isLiteral(limit) ? aboveZero(inner) : undefined
+    if (above === undefined) return undefined
+    const type = this.prelude.value(t)
+    const zero = this.splat(type, t, '0.0f')
+    // The second operand wins where one is NaN.
+    const positive = `${this.limitVector('max', t, type)}(${this.expr(above)}, ${zero})`
+    return `${this.limitVector('min', t, type)}(${positive}, ${this.expr(limit)})`
   }
 
   private castVector(x: string, from: LoopType, to: LoopType): string {
@@ -445,8 +523,8 @@ export class KernelWriter {
     if (d === 'uint4') return `((${x}) & 15)`
     if (['int8', 'uint8', 'int16', 'uint16'].includes(d)) {
       if (t.lanes === 1) return `((int32_t)(${storage})(${x}))`
-      const type = this.prelude.value(t)
-      return `__builtin_convertvector(__builtin_convertvector(${x}, ${this.prelude.vector(storage, t.lanes)}), ${type})`
+      const bits = d.endsWith('8') ? 8 : 16
+      return d.startsWith('u') ? `((${x}) & ${2 ** bits - 1})` : `(((${x}) << ${32 - bits}) >> ${32 - bits})`
     }
     return x
   }
@@ -524,9 +602,9 @@ export class KernelWriter {
       name,
       `static inline ${type} ${name}(${type} a, ${type} b) {\n  return a ${op} b || a != a ? a : b;\n}`,
     )
-    const [x, y] = isNumber(exprs[0])
+    const [x, y] = isLiteral(exprs[0])
       ? [args[0], args[1]]
-      : isNumber(exprs[1])
+      : isLiteral(exprs[1])
         ? [args[1], args[0]]
         : [undefined, undefined]
     if (x === undefined) return `${name}(${args[0]}, ${args[1]})`
@@ -572,8 +650,8 @@ export class KernelWriter {
     if (fn === 'min' || fn === 'max') {
       const limit = this.limitVector(fn, t, type)
       // With a number for certain on one side, one comparison lets the other's NaN through.
-      if (integer || isNumber(exprs[0])) return apply(limit)
-      if (isNumber(exprs[1])) return `${limit}(${b}, ${a})`
+      if (integer || isLiteral(exprs[0])) return apply(limit)
+      if (isLiteral(exprs[1])) return `${limit}(${b}, ${a})`
       const choose = this.selectVector(t, type, ['a != a', 'a', `${limit}(a, b)`])
       const form = `static inline ${type} ${fn}_${type}(${type} a, ${type} b) {\n  return ${choose};\n}`
       return apply(this.prelude.add(`${fn}_${type}`, form))
@@ -642,6 +720,37 @@ function instructions(fn: ScalarFn, t: LoopType, type: string): { when: string; 
   return forms
 }
 
+/** x86's conversions between narrow integers in memory and 32-bit lanes: gcc 12 takes vectors apart for theirs. */
+function wideningOf(storage: string, lanes: number, to: string): { when: string; value: string } | undefined {
+  const kind = { uint8_t: 'epu8', int8_t: 'epi8', uint16_t: 'epu16', int16_t: 'epi16' }[storage]
+  const bytes = lanes * (kind?.endsWith('8') ? 1 : 2)
+  const prefix = { 16: '_mm512', 8: '_mm256', 4: '_mm' }[lanes]
+  if (!kind || !prefix) return undefined
+  const when =
+    lanes === 16 ? 'defined(__AVX512F__)' : 'defined(__AVX2__) && defined(__FMA__) && defined(__x86_64__)'
+  const from =
+    bytes === 4
+      ? '_mm_cvtsi32_si128((int32_t)a)'
+      : bytes === 8
+        ? '_mm_cvtsi64_si128((int64_t)a)'
+        : `(__m${8 * bytes}i)a`
+  return { when, value: `(${to})${prefix}_cvt${kind}_epi32(${from})` }
+}
+
+function narrowingOf(
+  storage: string,
+  lanes: number,
+  to: string,
+): { when: string; value: string } | undefined {
+  const bytes = { uint8_t: 1, int8_t: 1, uint16_t: 2, int16_t: 2 }[storage]
+  if (lanes !== 8 || bytes === undefined) return undefined
+  const when = 'defined(__AVX2__) && defined(__FMA__) && defined(__x86_64__)'
+  const masked = `_mm256_and_si256((__m256i)a, _mm256_set1_epi32(${2 ** (8 * bytes) - 1}))`
+  const halves = `_mm_packus_epi32(_mm256_castsi256_si128(${masked}), _mm256_extracti128_si256(${masked}, 1))`
+  if (bytes === 2) return { when, value: `(${to})${halves}` }
+  return { when, value: `(${to})_mm_cvtsi128_si64(_mm_packus_epi16(${halves}, _mm_setzero_si128()))` }
+}
+
 /**
  * The machine's own products of neighbours, all exact: four of uint8 and int8 (AVX-512 VNNI doesn't saturate), or two of int16. `pmaddubsw`
  * has no place here: it saturates at 16 bits.
@@ -688,7 +797,7 @@ const neonRounding: Partial<Record<ScalarFn, string>> = {
 }
 
 /** A constant that is no NaN, also spread over lanes. */
-const isNumber = (e: Expr | undefined): boolean => {
+const isLiteral = (e: Expr | undefined): boolean => {
   const c = e?.kind === 'repeat' ? e.arg : e
   return c?.kind === 'const' && !Number.isNaN(Number(c.value))
 }

@@ -209,6 +209,12 @@ function findType(e: Expr, scope: Scope): LoopType {
       if (types.some((t) => t.type !== types[0]!.type || t.lanes !== 1)) fail('lanes of different types')
       return { type: types[0]!.type, lanes: types.length }
     }
+    case 'pick': {
+      const [a, b] = [typeOf(e.a, scope), typeOf(e.b, scope)]
+      if (a.type !== b.type || a.lanes !== b.lanes) fail('lanes picked of different types')
+      if (e.lanes.some((l) => l >= 2 * a.lanes)) fail('picked lanes that are not there')
+      return { type: a.type, lanes: e.lanes.length }
+    }
     case 'lane':
     case 'across':
       return { type: typeOf(e.arg, scope).type, lanes: 1 }

@@ -310,6 +310,8 @@ export class KernelWriter {
         const t = this.type(e)
         return `(${this.prelude.value(t)}){${e.args.map((a) => (t.type === 'bool' ? `-(${this.expr(a)})` : this.expr(a))).join(', ')}}`
       }
+      case 'pick':
+        return `__builtin_shufflevector(${this.expr(e.a)}, ${this.expr(e.b)}, ${e.lanes.join(', ')})`
       case 'lane': {
         if (this.type(e.arg).lanes === 1) return this.expr(e.arg)
         const value = `(${this.expr(e.arg)})[${e.lane}]`

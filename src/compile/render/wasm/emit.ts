@@ -249,6 +249,12 @@ class Emitter extends Assembler {
         })
         return
       }
+      case 'pick':
+        this.expr(e.a)
+        this.expr(e.b)
+        this.simd(13)
+        for (const l of e.lanes) for (let i = 0; i < 4; i++) this.out.byte(4 * l + i)
+        return
       case 'lane':
         this.expr(e.arg)
         this.extract(this.typeOf(e.arg).type, e.lane)

@@ -49,6 +49,8 @@ export type AttributeInput = {
   readonly inputs: readonly Datum[]
   /** How much the target's algorithm for a node amplifies rounding. Default 1. */
   readonly amplification?: (nodeIndex: number) => number
+  /** The target's products enter their sums unrounded. */
+  readonly fused?: boolean
 }
 
 const asNumbers = (d: Datum | undefined): ArrayLike<number> =>
@@ -72,7 +74,7 @@ export function attribute(x: AttributeInput): Attribution[] {
     // A random operator has no reference value to be held to.
     if (node.op.startsWith('random') || node.op === 'bernoulli' || node.op === 'multinomial') return
     const local = evaluateNode(node, inputs)
-    const bounds = boundNode(node, inputs, local, x.amplification?.(index) ?? 1)
+    const bounds = boundNode(node, inputs, local, x.amplification?.(index) ?? 1, x.fused)
     let [injected, inherited, total, magnitude, excess, nonFinite] = [0, 0, 0, 0, 0, 0]
     let bound = 0
     let smallestBound = Infinity

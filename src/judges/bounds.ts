@@ -46,6 +46,8 @@ const sums: Readonly<Record<string, Length>> = {
   resize: () => 16,
   lrn: (n) => numberOf(n.attributes, 'size'),
 }
+/** Those of them that multiply two values, and not only add. */
+const ofProducts = /^(matMul|(conv|convTranspose)[123]d)$/
 const kernel = (n: Node): number =>
   ((n.attributes.kernel ?? n.attributes.kernelShape ?? [9]) as readonly number[]).reduce((a, b) => a * b, 1)
 
@@ -90,13 +92,15 @@ const approximationOfLogistic = 4
 
 /**
  * The bound for a node whose reference result on `inputs` is `results`.
- * `amplification` is the factor that the target's algorithm for this node is known to cost (Winograd's transforms).
+ * `amplification` is the factor that the target's algorithm for this node is known to cost (Winograd's transforms). `fused`: products
+ * enter their sums unrounded (fused multiply-add), which takes one rounding from each.
  */
 export function boundNode(
   node: Node,
   inputs: readonly (Datum | undefined)[],
   results: readonly Datum[],
   amplification = 1,
+  fused = false,
 ): NodeBound {
   const first = results[0]
   if (!isTensor(first)) return { outputs: results.map(() => 0), how: 'exact' }
@@ -136,7 +140,8 @@ export function boundNode(
   const length = sums[node.op]
   if (length) {
     const k = length(node, tensors, first)
-    const factor = Math.min(k + 1, lambda * Math.sqrt(k + 1)) * u * amplification
+    const roundings = fused && ofProducts.test(node.op) ? k : k + 1
+    const factor = Math.min(roundings, lambda * Math.sqrt(roundings)) * u * amplification
     const sum = evaluateNode(node, inputs.map(magnitudes))[0] as Tensor
     const own = ulp(first)
     const s = numbers(sum)
@@ -148,7 +153,7 @@ export function boundNode(
         Float64Array.from(s, (v, i) => factor * v + under(v) + own[i]!),
         ...results.slice(1).map(() => 0),
       ],
-      how: `${Math.round(k)} products${amplification > 1 ? `, algorithm ×${amplification}` : ''}`,
+      how: `${Math.round(k)} products${fused && ofProducts.test(node.op) ? ', fused with their sums' : ''}${amplification > 1 ? `, algorithm ×${amplification}` : ''}`,
     }
   }
   return sensitivity(node, inputs, results, u * amplification)

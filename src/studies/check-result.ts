@@ -61,6 +61,24 @@ export type TargetResult = {
   readonly fused: { readonly node: string; readonly total: number; readonly bound: number } | null
   readonly growth: Growth
   readonly worst: readonly WorstInput[]
+  /** Against the form of the same target that rounds every product, where both were run. */
+  readonly forms?: FusedForms
+}
+
+/** How the two forms of one program differ: products that enter their sums unrounded (fused multiply-add), and rounded ones. */
+export type FusedForms = {
+  readonly unfused: string
+  /** Nodes whose results are equal, that differ on equal inputs, and whose inputs differ already. */
+  readonly nodes: { readonly equal: number; readonly born: number; readonly inherited: number }
+  /** The first node that differs on equal inputs, at its element furthest out; null where no node does. */
+  readonly first: {
+    readonly node: string
+    readonly op: string
+    readonly difference: number
+    /** What rounding allows each form there. */
+    readonly bounds: readonly [fused: number, unfused: number]
+  } | null
+  readonly says: string
 }
 
 export type CheckResult = {

@@ -13,6 +13,7 @@ import { propagatedBound } from '../judges/attribute.ts'
 import type { Executable, Target, TargetOptions } from '../targets/target.ts'
 import type { CheckResult, TargetResult } from './check-result.ts'
 import { drawing, histogram } from './drawing.ts'
+import { hasForms, withForms } from './fused-forms.ts'
 import { firstLine, judge } from './judge-target.ts'
 
 export type CheckData = {
@@ -161,6 +162,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
   }
 
   const targets: TargetResult[] = []
+  const forms = new Map<Loaded, ReadonlyMap<ValueId, Datum>>()
   for (const x of results) {
     if (!('executable' in x)) {
       targets.push(x)
@@ -168,14 +170,17 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     }
     step(`${x.name}: judging every value`)
     const why = failed.get(x)
+    const observe = (values: ReadonlyMap<ValueId, Datum>): void => {
+      if (hasForms(options.subjects, x.subject)) forms.set(x, values)
+    }
     targets.push(
       why
         ? absent(x.subject, 'failed', why, x.version)
-        : await judge({ graph, data, expected, inner, attributed, noise, noiseFor, loaded: x }),
+        : await judge({ graph, data, expected, inner, attributed, noise, noiseFor, loaded: x, observe }),
     )
     await x.executable.dispose()
   }
-  const judged = targets.map((t) => withSiblings(t, targets))
+  const judged = withForms(graph, samples[0]!, targets, forms).map((t) => withSiblings(t, targets))
   const wrong = judged.filter((t) => t.verdict === 'different' || t.verdict === 'failed')
   const ran = judged.filter(
     (t) => t.verdict === 'same' || t.verdict === 'rounding' || t.verdict === 'different',

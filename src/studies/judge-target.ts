@@ -29,6 +29,8 @@ export type Judging = {
   /** The same where the algorithms of some nodes, by name, amplify rounding. */
   readonly noiseFor: (amplification: Readonly<Record<string, number>>) => ReadonlyMap<ValueId, number>
   readonly loaded: Loaded
+  /** Takes every inner value of the first input, as the target computes it. */
+  readonly observe?: (values: ReadonlyMap<ValueId, Datum>) => void
 }
 
 /** Judges one loaded target; runs it again with every inner value as an output. */
@@ -43,12 +45,14 @@ export async function judge(given: Judging): Promise<TargetResult> {
   try {
     for (let i = 0; i < x.attributed; i++) {
       const { values: seen, amplification } = await innerValues(graph, loaded.subject, data.samples[i]!)
+      if (i === 0) x.observe?.(seen)
       const found = attribute({
         graph,
         reference: x.inner[i]!,
         target: seen,
         inputs: data.samples[i]!,
         amplification: (n) => amplification[graph.nodes[n]!.name] ?? 1,
+        fused: loaded.executable.facts?.fused === true,
       })
       for (const a of found) {
         const node = graph.nodes[a.index]!

@@ -108,6 +108,16 @@ function versionOf(command: string): string | null {
   return version
 }
 
+/** Whether the device fuses a product with the sum it enters: then the compiler says so. */
+function fuses(d: Device): boolean {
+  const r = spawnSync(d.compiler, [...d.flags, '-dM', '-E', '-x', 'c', '-'], {
+    input: '',
+    encoding: 'utf8',
+    timeout: 10_000,
+  })
+  return r.status === 0 && /__FP_FAST_FMAF /.test(r.stdout)
+}
+
 /** The dynamic emulator takes plugins; the static one does too well without. */
 function emulatorOf(d: Device): { command: string; version: string } | null {
   for (const command of d.board ? [d.emulator] : [d.emulator, `${d.emulator}-static`]) {
@@ -159,7 +169,7 @@ const factsOf = (d: Device, o: DeviceOptions): Record<string, string | number | 
   emulator: emulatorOf(d)?.version ?? 'absent',
   compiler: versionOf(d.compiler) ?? 'absent',
   flags: flagsOf(d, o).join(' '),
-  fused: o.fused,
+  fused: o.fused && fuses(d),
 })
 
 type Parts = Pick<CFiles, 'source' | 'header' | 'arenaBytes' | 'weightBytes'> & {

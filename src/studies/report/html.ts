@@ -31,6 +31,7 @@ export function htmlReport(result: CheckResult): string {
 ${head(result)}
 ${targetTable(result)}
 ${findings(result)}
+${forms(result)}
 ${drawn && graphSection(result)}
 ${worstInputs(result)}
 ${timing(result)}
@@ -156,6 +157,12 @@ ${n.origin.length > 0 && n.origin.join() !== n.node && item('made from', n.origi
 }</div>`
   }
   return html`<section id="findings"><h2>What is wrong</h2>${bad.map(card)}</section>`
+}
+
+function forms(result: CheckResult): Markup | null {
+  const all = result.targets.flatMap((t) => (t.forms ? [{ target: t.target, says: t.forms.says }] : []))
+  if (all.length === 0) return null
+  return html`<section id="forms"><h2>Fused multiply-add</h2>${all.map(({ target, says }) => html`<p><strong>${target}</strong> ${says}</p>`)}</section>`
 }
 
 const legend = html`<div class="legend">

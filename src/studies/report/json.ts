@@ -1,6 +1,6 @@
 // The report's JSON twin, and the documents that `check` and `compare` print under `--json`.
 
-import type { CheckResult } from '../check-result.ts'
+import type { CheckResult, TargetResult } from '../check-result.ts'
 import type { CompareResult } from '../compare.ts'
 
 /** JSON has no NaN, infinities or big integers: they are written as strings. */
@@ -34,6 +34,7 @@ export type CheckDocument = {
       readonly inherited: number
       readonly bound: number
     } | null
+    readonly forms?: TargetResult['forms']
   }[]
   /** Path of the HTML report; null where none was written. */
   readonly report: string | null
@@ -66,6 +67,7 @@ export const checkDocument = (result: CheckResult): CheckDocument => ({
       inherited: t.first.inherited,
       bound: t.first.bound,
     },
+    ...(t.forms && { forms: t.forms }),
   })),
   report: result.report,
 })

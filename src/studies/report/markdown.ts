@@ -33,6 +33,7 @@ export function markdownReport(result: CheckResult): string {
     '',
   ]
   for (const t of targets.filter(wrong)) lines.push(...finding(t), '')
+  for (const t of targets) if (t.forms) lines.push(`${prose(t.target)}: ${prose(t.forms.says)}`, '')
   lines.push(
     '## How to reproduce',
     '',

@@ -41,6 +41,7 @@ export function checkSummary(result: CheckResult, style: Styles): string {
       dim('within rounding: no value, inner ones included, is further off than its arithmetic allows'),
     )
   for (const t of targets.filter((x) => wrong(x) && x.first)) lines.push('', ...finding(t, style))
+  for (const t of targets) if (t.forms) lines.push('', `${bold(t.target)}: ${t.forms.says}`)
   // Variants of one target mostly fail for one reason.
   const unrun = Map.groupBy(
     targets.filter((t) => t.reason !== undefined),

@@ -1,6 +1,7 @@
 // C made by the compiler of this package, built by the system's gcc or clang and called in this process. The compiler of this package
 // is imported when something has to be compiled: a model that was compiled before starts without it.
 
+import { existsSync } from 'node:fs'
 import { type Engine, engines } from '../compile/schedule.ts'
 import { allocate } from '../core/dtype.ts'
 import { BugError, InputError } from '../core/errors.ts'
@@ -9,7 +10,7 @@ import { readHead, type Source, sourceOf, take } from '../core/source.ts'
 import { sizeOf, type Tensor } from '../core/tensor.ts'
 import { checkInputs, checkOutputs } from '../ir/inputs.ts'
 import { type Datum, type Graph, isStatic, isTensor } from '../ir/types.ts'
-import { build, type Compiler, findCompiler } from './c/compiler.ts'
+import { build, type Compiler, findCompiler, type Job } from './c/compiler.ts'
 import {
   type COptionsChosen,
   engineOf,
@@ -92,6 +93,21 @@ function needCompiler(): Compiler {
   return compiler
 }
 
+async function loadModule(job: Job): Promise<Loaded> {
+  for (let again = false; ; again = true) {
+    const path = await build(job)
+    const module = { exports: {} as Loaded }
+    try {
+      process.dlopen(module, path)
+      return module.exports
+    } catch (e) {
+      // Another process may have cleared the cache just then.
+      if (again || existsSync(path))
+        throw new InputError(`${path}: the compiled model does not load: ${(e as Error).message}`)
+    }
+  }
+}
+
 /** Loads what was compiled. Of the graph, only types of inputs and outputs are looked at; weights are read straight into place. */
 export async function openModule(graph: Graph, options: TargetOptions, source: Source): Promise<Executable> {
   const compiler = needCompiler()
@@ -103,7 +119,7 @@ export async function openModule(graph: Graph, options: TargetOptions, source: S
     )
   const { outputs } = graph
   const files = take(source, head.filesBytes)
-  const path = await build({
+  const exports = await loadModule({
     compiler,
     files: () => {
       if (digest(files) !== head.filesDigest) throw new InputError('c artifact: damaged. Compile again.')
@@ -116,9 +132,6 @@ export async function openModule(graph: Graph, options: TargetOptions, source: S
     output: 'model.node',
     limit: compileLimit,
   })
-  const module = { exports: {} as Loaded }
-  process.dlopen(module, path)
-  const { exports } = module
   const weights = aligned(head.weightBytes, exports)
   source.read(weights)
   source.end?.()

@@ -1,6 +1,15 @@
 // The folder of what is made once and used by later processes: compiled models, and facts about this machine's programs.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, extname, join } from 'node:path'
 import { digestText } from '../core/hash.ts'
@@ -24,6 +33,60 @@ export function writeWhole(path: string, mode: number, ...parts: readonly Uint8A
       // Its folder may be no folder.
     }
     throw e
+  }
+}
+
+const day = 24 * 3600_000
+/** Marks a file as used, for `prune`; once a day is enough. */
+export function touch(path: string): void {
+  try {
+    const now = new Date()
+    if (now.getTime() - statSync(path).mtimeMs > day) utimesSync(path, now, now)
+  } catch {
+    // Gone, or another user's.
+  }
+}
+
+export type CacheLimits = { readonly bytes: number; readonly ageMs: number }
+export const cacheLimits: CacheLimits = { bytes: 2 ** 30, ageMs: 60 * day }
+
+/**
+ * Removes what was longest unused until the folder keeps its limits: files older than the age, then the oldest beyond the bytes, and
+ * parts that a process left when it died. `keep` stays. Other processes may do the same, or be reading: what is open stays readable.
+ */
+export function prune(folder: string, keep: string, limits = cacheLimits, now = Date.now()): void {
+  const files: { path: string; size: number; used: number }[] = []
+  for (const name of namesIn(folder)) {
+    const path = join(folder, name)
+    try {
+      const stat = statSync(path)
+      if (stat.isFile() && path !== keep) files.push({ path, size: stat.size, used: stat.mtimeMs })
+    } catch {
+      // Removed meanwhile.
+    }
+  }
+  files.sort((a, b) => b.used - a.used)
+  let total = 0
+  for (const { path, size, used } of files) {
+    const part = path.endsWith('.part')
+    const old = now - used > (part ? day : limits.ageMs)
+    // A young part is somebody's who is at it.
+    if (!part) total += size
+    if (!old && (part || total <= limits.bytes)) continue
+    total -= part ? 0 : size
+    try {
+      rmSync(path, { force: true })
+    } catch {
+      // Another user's.
+    }
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
   }
 }
 

@@ -1,20 +1,12 @@
 // The system's C compiler: found, asked what it can do, run with a time limit; what it makes is kept in a cache by content.
 
 import { spawnSync } from 'node:child_process'
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { InputError } from '../../core/errors.ts'
 import { digest, digestText } from '../../core/hash.ts'
-import { cacheFolder, fingerprint, recall, remember } from '../cache.ts'
+import { cacheFolder, fingerprint, prune, recall, remember, touch, writeWhole } from '../cache.ts'
 import { killGroup, privateFolder, removeFolder, spawnGroup } from '../processes.ts'
 import { probeProcessor } from '../processor.ts'
 
@@ -102,7 +94,10 @@ export async function build(job: Job): Promise<string> {
   )
   const folder = cacheFolder('c')
   const target = join(folder, `${key}-${job.output}`)
-  if (isWhole(target)) return target
+  if (isWhole(target)) {
+    touch(target)
+    return target
+  }
   const room = privateFolder()
   try {
     try {
@@ -113,23 +108,15 @@ export async function build(job: Job): Promise<string> {
       )
     }
     await compileAll(job, room)
-    const part = join(folder, `${key}.${process.pid}.part`)
     try {
-      mkdirSync(folder, { recursive: true })
       const made = readFileSync(join(room, job.output))
-      writeFileSync(part, made, { mode: 0o755 })
-      appendFileSync(part, seal(made))
-      renameSync(part, target)
+      writeWhole(target, 0o755, made, new TextEncoder().encode(seal(made)))
     } catch (e) {
-      try {
-        rmSync(part, { force: true })
-      } catch {
-        // The folder itself is no folder.
-      }
       throw new InputError(
         `${folder}: the compiled model can't be kept: ${(e as Error).message}. Free some space or set XDG_CACHE_HOME.`,
       )
     }
+    prune(folder, target)
     return target
   } finally {
     removeFolder(room)

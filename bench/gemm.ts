@@ -1,10 +1,10 @@
 // The product of two 512 × 512 matrices of float32, the second constant (as a layer's weights are) or not, as a share of the peak that
 // is measured in turn with it: `node bench/gemm.ts [--rounds 15]`; with `--peers` also against the peers, with the options of the other
-// comparisons. What is timed is the executable's `run`, as users call it: inputs copied in, outputs allocated and copied out.
+// comparisons. What is timed is the executable's `run`, as users call it: inputs copied in, outputs allocated and copied out, or copied into the arrays of the run before.
 
 import { parseArgs } from 'node:util'
 import { rng } from '../src/core/rng.ts'
-import { median } from '../src/core/statistics.ts'
+import { median, quantile } from '../src/core/statistics.ts'
 import { type Tensor, tensor } from '../src/core/tensor.ts'
 import { evaluate } from '../src/ir/evaluate.ts'
 import { GraphBuilder } from '../src/ir/graph.ts'
@@ -53,6 +53,8 @@ const promised: readonly (readonly [string, PeakEngine, number])[] = [
 const [windowMs, windows] = [10, 8]
 const operations = 2 * n ** 3
 
+const ways = ['new', 'again'] as const
+type Way = (typeof ways)[number]
 type Subject = {
   readonly name: string
   readonly engine: PeakEngine
@@ -60,9 +62,10 @@ type Subject = {
   readonly child: Child
   /** Runs that fill a window. */
   readonly runs: number
-  /** Billions of operations a second of processor time; the same as a share of the peak of that turn. */
-  readonly rates: number[]
-  readonly shares: number[]
+  /** Billions of operations a second of processor time, of `run` as it is and of `run` into outputs that are used again. */
+  readonly rates: Record<Way, number[]>
+  /** The same as shares of the peak of that turn. */
+  readonly shares: Record<Way, number[]>
 }
 
 const ask = async <K extends keyof Questions>(
@@ -73,10 +76,10 @@ const ask = async <K extends keyof Questions>(
   (await child.ask({ op, ...question }, 120_000)) as ReturnType<Questions[K]>
 
 /** The best window of a turn, by processor time: what neighbours disturb least. */
-async function rateOf({ child, runs }: Pick<Subject, 'child' | 'runs'>): Promise<number> {
+async function rateOf({ child, runs }: Pick<Subject, 'child' | 'runs'>, way: Way): Promise<number> {
   let best = 0
   for (let i = 0; i < windows; i++) {
-    const { cpuMs } = await ask(child, 'run', { runs })
+    const { cpuMs } = await ask(child, 'run', { runs, reuse: way === 'again' })
     best = Math.max(best, (runs * operations) / cpuMs / 1e6)
   }
   return best
@@ -100,7 +103,15 @@ async function measureShares(model: BenchModel, rounds: number): Promise<void> {
       // Long enough for V8's best code; then the windows are counted in runs.
       const { cpuMs } = await ask(child, 'run', { runs: 100 })
       const runs = Math.max(1, Math.round((100 * windowMs) / cpuMs))
-      subjects.push({ name, engine, goal, child, runs, rates: [], shares: [] })
+      subjects.push({
+        name,
+        engine,
+        goal,
+        child,
+        runs,
+        rates: { new: [], again: [] },
+        shares: { new: [], again: [] },
+      })
     } catch (e) {
       child.kill()
       process.stdout.write(`${name}: ${(e as Error).message}\n`)
@@ -115,30 +126,35 @@ async function measureShares(model: BenchModel, rounds: number): Promise<void> {
   }
   for (let round = 0; round < rounds; round++)
     for (const s of subjects) {
-      const before = await peakNow(s.engine)
-      const rate = await rateOf(s)
-      const after = await peakNow(s.engine)
-      s.rates.push(rate)
-      s.shares.push((2 * rate) / (before + after))
+      let before = await peakNow(s.engine)
+      for (const way of ways) {
+        const rate = await rateOf(s, way)
+        const after = await peakNow(s.engine)
+        s.rates[way].push(rate)
+        s.shares[way].push((2 * rate) / (before + after))
+        before = after
+      }
     }
   for (const s of subjects) s.child.kill()
   process.stdout.write(`\n${model.name}, 1 thread, ${rounds} turns of peak, product, peak (GFLOP/s of processor time):\n
-| target | product | peak of | peak | share | least to most | goal | |
-| --- | ---: | --- | ---: | ---: | --- | ---: | --- |\n`)
-  for (const s of subjects) {
-    const share = median(s.shares)
-    const cells = [
-      s.name,
-      median(s.rates).toFixed(1),
-      s.engine,
-      median(peaks.get(s.engine)!).toFixed(1),
-      share.toFixed(3),
-      `${Math.min(...s.shares).toFixed(3)} to ${Math.max(...s.shares).toFixed(3)}`,
-      s.goal,
-      share >= s.goal ? 'met' : 'missed',
-    ]
-    process.stdout.write(`| ${cells.join(' | ')} |\n`)
-  }
+| target | outputs | product | peak of | peak | share | quarter to quarter | goal | |
+| --- | --- | ---: | --- | ---: | ---: | --- | ---: | --- |\n`)
+  for (const s of subjects)
+    for (const way of ways) {
+      const share = median(s.shares[way])
+      const cells = [
+        s.name,
+        way === 'new' ? 'new ones' : 'used again',
+        median(s.rates[way]).toFixed(1),
+        s.engine,
+        median(peaks.get(s.engine)!).toFixed(1),
+        share.toFixed(3),
+        [0.25, 0.75].map((q) => quantile(s.shares[way], q).toFixed(3)).join(' to '),
+        s.goal,
+        share >= s.goal ? 'met' : 'missed',
+      ]
+      process.stdout.write(`| ${cells.join(' | ')} |\n`)
+    }
 }
 
 const { values } = parseArgs({

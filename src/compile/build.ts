@@ -263,18 +263,20 @@ export class KernelBuilder {
   }
 }
 
-/** Tables of indices tell their range, biases and scales that they are finite. */
-function rangeOfConstant(b: Buffer): Pick<Parameter, 'range' | 'finite'> {
+/** Tables of indices tell their range; biases and scales the powers of 2^32 that they lie between. */
+function rangeOfConstant(b: Buffer): Pick<Parameter, 'range'> {
   if (b.role !== 'constant' || !b.data || typeof b.data === 'function') return {}
-  if (b.dtype === 'float32' && b.length <= 65536)
-    return (b.data as Float32Array).every(Number.isFinite) ? { finite: true } : {}
-  if (b.dtype !== 'int32') return {}
-  let [min, max] = [0, 0]
+  if (b.dtype !== 'int32' && !(b.dtype === 'float32' && b.length <= 65536)) return {}
+  const integer = b.dtype === 'int32'
+  let [min, max] = integer ? [0, 0] : [Infinity, -Infinity]
   for (const v of b.data as Int32Array) {
+    if (!Number.isFinite(v)) return {}
     if (v < min) min = v
     if (v > max) max = v
   }
-  return { range: [min, max] }
+  if (integer) return { range: [min, max] }
+  const largest = 2 ** (32 * Math.ceil(Math.log2(Math.max(-min, max, 2 ** -32)) / 32))
+  return { range: [min > 2 ** -126 ? 2 ** (32 * Math.floor(Math.log2(min) / 32)) : -largest, largest] }
 }
 
 /** Whether values of a dtype go four to a vector register. */

@@ -14,8 +14,9 @@ import { clearLoops } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
 import { loweringOf } from './lower/index.ts'
 import { copyLoops, type Epilogue, type Lowering, NoLowering } from './lower/lowering.ts'
-import { apartConvolutions } from './neighbours.ts'
-import { defaultSchedule, type Engine, type Extent, type Schedule } from './schedule.ts'
+import { hasPlanes } from './lower/planes.ts'
+import { alongPixels } from './neighbours.ts'
+import { defaultSchedule, type Engine, type Extent, type Schedule, sparseBelow } from './schedule.ts'
 import { broadcastTo, type View } from './view.ts'
 
 export type CompileOptions = {
@@ -36,16 +37,25 @@ class GraphCompiler {
   private readonly program = new ProgramBuilder()
   private readonly views = new Map<ValueId, View>()
   private readonly layout: ReturnType<typeof layouts>
-  /** Convolutions that a sparse form would cost two changes of memory order. */
-  private readonly apart: ReadonlySet<string>
+  /** Convolutions that run along pixels: sparse ones where that pays off, and depthwise ones between them. */
+  private along: ReadonlySet<string> = new Set()
   private readonly gaps = new Map<string, { count: number; reason: string }>()
   private readonly direct = new Map<ValueId, number>()
 
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
     this.options = options
-    this.apart = apartConvolutions(graph)
-    this.layout = layouts(graph, options.engine.tile[0], (n) => this.isSparse(n))
+    this.along = alongPixels(graph, {
+      saves: (n) => this.saves(n),
+      planes: (n) => this.hasPlanes(n),
+    })
+    const planes = (n: Node): boolean => this.along.has(n.name) && this.hasPlanes(n)
+    this.layout = layouts(
+      graph,
+      options.engine.tile[0],
+      (n) => planes(n) || this.compressible(n, !this.along.has(n.name))?.sparse === true,
+      planes,
+    )
   }
 
   run(): Program {
@@ -83,17 +93,33 @@ class GraphCompiler {
     })
   }
 
-  /** Whether a convolution's schedule is a sparse one: such want other layouts. */
-  private isSparse(n: Node): boolean {
+  /** A convolution with constant filters that may be compressed: its extent, and whether its schedule is a sparse one. */
+  private compressible(n: Node, apart: boolean): { extent: Extent; sparse: boolean } | undefined {
     const filter = n.inputs[1] == null ? undefined : this.graph.values[n.inputs[1]]!.constant
-    if (!/^conv\dd$/.test(n.op) || !filter) return false
+    if (!/^conv\dd$/.test(n.op) || !filter) return undefined
     const t = this.typeOf(n.outputs[0]!)
     const extent = convExtent(n, t.dtype, filter, filter.shape, t.shape)
-    return extent.density !== undefined && this.schedule(n.name, extent).sparse
+    if (extent.density === undefined) return undefined
+    return { extent, sparse: this.schedule(n.name, extent, apart).sparse }
   }
 
-  private schedule(node: string, given: Extent): Schedule {
-    const x = this.apart.has(node) ? { ...given, apart: true } : given
+  /** Products that a convolution saves by its sparse form, as long as it needn't change the memory order. */
+  private saves(n: Node): number | undefined {
+    const found = this.compressible(n, false)
+    if (!found?.sparse) return undefined
+    const { rows, depth, columns, density } = found.extent
+    return rows * depth * columns * (1 - density! / sparseBelow(found.extent, this.options.engine))
+  }
+
+  private hasPlanes(n: Node): boolean {
+    const [input, filter] = n.inputs as [ValueId, ValueId]
+    if (n.op !== 'conv2d' || !this.graph.values[filter]!.constant) return false
+    const t = this.typeOf(n.outputs[0]!)
+    return t.dtype === 'float32' && hasPlanes(n, this.typeOf(filter).shape, this.typeOf(input).shape, t.shape)
+  }
+
+  private schedule(node: string, given: Extent, apart = !this.along.has(node)): Schedule {
+    const x = apart && given.density !== undefined ? { ...given, apart } : given
     return this.options.schedule?.(node, x) ?? defaultSchedule(x, this.options.engine)
   }
 
@@ -282,6 +308,7 @@ class GraphCompiler {
       },
       step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
       schedule: (x) => this.schedule(first.name, x),
+      planes: this.along.has(first.name),
     }
   }
 }

@@ -143,6 +143,13 @@ class Compiler {
         const args = e.args.map((a) => this.expr(a))
         return (f) => args.map((a) => a(f)[0]!)
       }
+      case 'pick': {
+        const [a, b] = [this.expr(e.a), this.expr(e.b)]
+        return (f) => {
+          const both = [...a(f), ...b(f)]
+          return e.lanes.map((l) => both[l]!)
+        }
+      }
       case 'lane': {
         const arg = this.expr(e.arg)
         return (f) => [arg(f)[e.lane]!]

@@ -43,11 +43,15 @@ const follows: ReadonlySet<string> = new Set([
 export const gapOf = (bytes: number, rows: number): number =>
   rows > 4 && bytes > 0 && bytes % 2048 === 0 ? 16 : 0
 
-/** `rows`: of the engine's register tile; `sparse`: whether a convolution is computed over its non-zeros. */
+/** Whether an operator wants channels innermost. */
+export const isChannelwise = (op: string): boolean => spatial.test(op)
+
+/** `rows`: of the engine's register tile; `sparse`: whether a convolution runs along pixels; `own`: whether it sees to its padding itself. */
 export function layouts(
   graph: Graph,
   rows: number,
   sparse: (n: Node) => boolean = () => false,
+  own: (n: Node) => boolean = () => false,
 ): (Layout | undefined)[] {
   const order: (readonly number[] | undefined)[] = graph.values.map(() => undefined)
   const orderOf = (v: ValueId): readonly number[] => order[v] ?? natural(shapeOf(graph, v).length)
@@ -97,7 +101,7 @@ export function layouts(
   const after: number[][] = before.map((b) => [...b])
   const gap = graph.values.map(() => 0)
   for (const n of graph.nodes) {
-    if (!/^conv(Integer)?\dd$/.test(n.op) || n.inputs[0] == null) continue
+    if (!/^conv(Integer)?\dd$/.test(n.op) || n.inputs[0] == null || own(n)) continue
     const v = n.inputs[0]
     const pads = n.attributes.pads as readonly number[]
     const strides = n.attributes.strides as readonly number[]

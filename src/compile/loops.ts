@@ -12,7 +12,7 @@
 // Casts: float to integer truncates and saturates (NaN gives 0), to a narrow integer wraps afterwards; to float16 or bfloat16
 // rounds and stays in float32; to bool is ≠ 0.
 
-import { allocate, type DType, type TensorData } from '../core/dtype.ts'
+import { allocate, type DType, isBig, isFloat, rangeOf, type TensorData } from '../core/dtype.ts'
 import { BugError } from '../core/errors.ts'
 import { call, constant, type Expr, type ScalarFn, variable } from '../ir/scalar.ts'
 
@@ -76,10 +76,8 @@ export type Parameter = {
   /** Elements. */
   readonly length: number
   readonly access: 'read' | 'write' | 'update'
-  /** Every element lies in this range: known of constants, used by the verifier. */
+  /** Every element lies in this range, none is NaN: known of small constants. Of floats roughly, so that kernels are shared. */
   readonly range?: readonly [min: number, max: number]
-  /** No element is infinite or NaN: known of small constants. */
-  readonly finite?: true
   /** Private to whoever runs part of the parallel range; every iteration finds it with undefined content. */
   readonly scratch?: boolean
 }
@@ -211,6 +209,12 @@ function findType(e: Expr, scope: Scope): LoopType {
       if (types.some((t) => t.type !== types[0]!.type || t.lanes !== 1)) fail('lanes of different types')
       return { type: types[0]!.type, lanes: types.length }
     }
+    case 'pick': {
+      const [a, b] = [typeOf(e.a, scope), typeOf(e.b, scope)]
+      if (a.type !== b.type || a.lanes !== b.lanes) fail('lanes picked of different types')
+      if (e.lanes.some((l) => l >= 2 * a.lanes)) fail('picked lanes that are not there')
+      return { type: a.type, lanes: e.lanes.length }
+    }
     case 'lane':
     case 'across':
       return { type: typeOf(e.arg, scope).type, lanes: 1 }
@@ -327,6 +331,15 @@ export function visitStatements(body: readonly Statement[], visit: (s: Statement
       visitStatements(s.otherwise, visit)
     }
   }
+}
+
+/** Where the elements of a kernel's buffer lie: by what is known of it, or by its type. */
+export function rangeOfBuffer(k: Kernel, buffer: string): readonly [number, number] | undefined {
+  const p = k.parameters.find((q) => q.name === buffer)
+  if (!p || p.range) return p?.range
+  return isFloat(p.dtype) || p.dtype === 'string' || isBig(p.dtype)
+    ? undefined
+    : (rangeOf(p.dtype).map(Number) as [number, number])
 }
 
 /** The kernel's parallel range; [0, 1] where it has none. */

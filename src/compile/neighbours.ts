@@ -1,44 +1,75 @@
-// Sparse convolutions run along pixels, dense ones along channels. A sparse convolution between dense neighbours pays for two changes
-// of memory order, which costs more than its zeros save; between its like, graph inputs and outputs it pays for none.
+// Sparse convolutions run along pixels, dense ones along channels. Where the two meet a value changes its memory order, which costs more
+// than one sparse convolution saves. So whole regions are decided on: sparse convolutions, with the depthwise and elementwise nodes
+// between them, which are as fast along pixels.
 
-import { consumers, producers } from '../ir/graph.ts'
+import { consumers } from '../ir/graph.ts'
 import type { Graph, Node, ValueId } from '../ir/types.ts'
 import { isElementwise } from './fuse.ts'
+import { isChannelwise } from './layout.ts'
 
-/** A dense pointwise convolution of stride 1 without padding: what reads pixels in place. */
-const isPointwise = (graph: Graph, n: Node): boolean => {
-  const filter = n.inputs[1] == null ? undefined : graph.values[n.inputs[1]]!.constant
-  return (
-    /^conv\dd$/.test(n.op) &&
-    filter !== undefined &&
-    n.attributes.groups === 1 &&
-    filter.shape.slice(2).every((k) => k === 1) &&
-    [...(n.attributes.strides as readonly number[])].every((s) => s === 1) &&
-    [...(n.attributes.pads as readonly number[])].every((p) => p === 0)
-  )
+/** Products that take as long as moving one element into another memory order (measured: about a nanosecond). */
+const perElement = 64
+
+export type Along = {
+  /** Products that a sparse form of a convolution saves; undefined where it has none, or none that is faster. */
+  saves(n: Node): number | undefined
+  /** Whether a node is a depthwise convolution with a form along pixels. */
+  planes(n: Node): boolean
 }
 
-/** Elementwise nodes in a row that are looked across. */
-const reach = 6
+const sizeOf = (graph: Graph, v: ValueId): number => {
+  const t = graph.values[v]!.type
+  return t.kind === 'tensor' ? (t.shape ?? []).reduce<number>((p, n) => p * Number(n), 1) : 0
+}
+const rankOf = (graph: Graph, v: ValueId): number => {
+  const t = graph.values[v]!.type
+  return t.kind === 'tensor' ? (t.shape ?? []).length : 0
+}
 
-/** Names of the convolutions that have a neighbour, across elementwise nodes, which wants channels innermost. */
-export function apartConvolutions(graph: Graph): Set<string> {
-  const madeBy = producers(graph)
-  const readBy = consumers(graph)
-  /** Whether what makes a value (or reads it) is at home along pixels. */
-  const before = (v: ValueId, depth = 0): boolean => {
-    const n = madeBy[v]! >= 0 ? graph.nodes[madeBy[v]!]! : undefined
-    if (!n || isPointwise(graph, n)) return true
-    return depth < reach && isElementwise(n.op) && n.inputs.every((i) => i === null || before(i, depth + 1))
-  }
-  const after = (v: ValueId, depth = 0): boolean =>
-    readBy[v]!.every((i) => {
-      const n = graph.nodes[i]!
-      if (isElementwise(n.op)) return depth < reach && after(n.outputs[0]!, depth + 1)
-      return isPointwise(graph, n) || /^reduce/.test(n.op)
-    })
-  const apart = graph.nodes.filter(
-    (n) => /^conv\dd$/.test(n.op) && !(isPointwise(graph, n) && before(n.inputs[0]!) && after(n.outputs[0]!)),
+/** Names of the convolutions, sparse and depthwise, that run along pixels. */
+export function alongPixels(graph: Graph, { saves, planes }: Along): Set<string> {
+  const saved = graph.nodes.map((n) => saves(n))
+  const member = graph.nodes.map(
+    (n, i) =>
+      saved[i] !== undefined || planes(n) || (isElementwise(n.op) && rankOf(graph, n.outputs[0]!) > 2),
   )
-  return new Set(apart.map((n) => n.name))
+  const along = new Set<string>()
+  if (!saved.some((s) => s !== undefined)) return along
+  // Regions of members that a value joins.
+  const parent = graph.nodes.map((_, i) => i)
+  const root = (i: number): number => {
+    let r = i
+    while (parent[r] !== r) r = parent[r]!
+    parent[i] = r
+    return r
+  }
+  const readBy = consumers(graph)
+  const values: [ValueId, number[]][] = []
+  graph.nodes.forEach((n, i) => {
+    for (const v of n.outputs) {
+      const readers = readBy[v]!.filter(
+        (r) => graph.nodes[r]!.inputs[0] === v || isElementwise(graph.nodes[r]!.op),
+      )
+      if (rankOf(graph, v) > 2) values.push([v, [i, ...readers]])
+    }
+  })
+  for (const [, nodes] of values) {
+    const inside = nodes.filter((i) => member[i])
+    for (const i of inside) parent[root(i)] = root(inside[0]!)
+  }
+  // What a region saves, less the values that change their order at its border.
+  const gain = new Map<number, number>()
+  const add = (r: number, n: number): void => void gain.set(r, (gain.get(r) ?? 0) + n)
+  saved.forEach((s, i) => {
+    if (s !== undefined) add(root(i), s)
+  })
+  for (const [v, nodes] of values) {
+    const outside = nodes.some((i) => !member[i] && isChannelwise(graph.nodes[i]!.op))
+    const first = nodes.find((i) => member[i])
+    if (outside && first !== undefined) add(root(first), -perElement * sizeOf(graph, v))
+  }
+  graph.nodes.forEach((n, i) => {
+    if (member[i] && !isElementwise(n.op) && (gain.get(root(i)) ?? 0) > 0) along.add(n.name)
+  })
+  return along
 }

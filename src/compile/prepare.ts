@@ -16,7 +16,7 @@ import { qlinearDecompositions } from '../rewrite/decompose/qlinear.ts'
 import { quantizeDecompositions } from '../rewrite/decompose/quantize.ts'
 import { recurrentDecompositions } from '../rewrite/decompose/recurrent.ts'
 import { tfliteDecompositions } from '../rewrite/decompose/tflite.ts'
-import { bytesRules, centreRules, dequantizedApart, quantisedRules } from '../rewrite/integers.ts'
+import { bytesRules, centreRules, dequantizedApart, quantisedRules, readWide } from '../rewrite/integers.ts'
 import { optimizeRules } from '../rewrite/optimize.ts'
 import { applyRules } from '../rewrite/pass.ts'
 import { unroll } from '../rewrite/unroll.ts'
@@ -56,7 +56,8 @@ export function prepare(graph: Graph, engine?: Engine): Graph {
     const l = loweringOf(op)
     return l !== undefined && !('gap' in l)
   })
-  return specialize(applyRules(plain, engine?.bytes ? bytesRules : centreRules).graph)
+  const products = specialize(applyRules(plain, engine?.bytes ? bytesRules : centreRules).graph)
+  return engine?.bytes ? products : readWide(products)
 }
 
 /** The graph with its shapes and its control flow as far as they are known before running. */

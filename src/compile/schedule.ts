@@ -121,13 +121,15 @@ export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number):
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
-  // Sparse products pay off below a density that the engine's vector loads decide.
-  const sparse = !x.apart && (x.density ?? 1) < engine.sparseBelow && x.rows >= 8 * engine.lanes
+  const sparse = !x.apart && (x.density ?? 1) < sparseBelow(x, engine) && x.rows >= 2 * engine.lanes
   if (sparse) return sparseSchedule(x, engine)
   const algorithm = algorithmFor(x, engine)
   const block = defaultBlock(x, algorithm, rows)
   return { algorithm, sparse, rows, columns, block, unroll: 1, ahead: engine.ahead ?? false }
 }
+
+/** Sparse products pay off below a density that the engine's vector loads decide; Winograd's dense ones are fewer. */
+export const sparseBelow = (x: Extent, engine: Engine): number => engine.sparseBelow * (x.winograd ? 0.4 : 1)
 
 /**
  * A tile of 64 pixels on vectors of 16 and 8: their loads are then most of the work. Packing costs a load and a store for each input, and

@@ -42,6 +42,20 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
         return { ...e, arg: part(e.arg, i) }
       case 'call':
         return { ...e, args: e.args.map((a) => part(a, i)) }
+      case 'pick': {
+        // Which two parts of both vectors in a row this part's lanes come from.
+        const n = partsOf(typeOf(e.a, scope))
+        const wanted = e.lanes.slice(i * lanes, (i + 1) * lanes)
+        const sources = [...new Set(wanted.map((l) => Math.floor(l / lanes)))]
+        if (sources.length > 2) throw new BugError('split: lanes picked from more than two parts')
+        const source = (s: number): Expr => part(s < n ? e.a : e.b, s % n)
+        return {
+          kind: 'pick',
+          lanes: wanted.map((l) => sources.indexOf(Math.floor(l / lanes)) * lanes + (l % lanes)),
+          a: source(sources[0]!),
+          b: source(sources.at(-1)!),
+        }
+      }
       case 'dot':
         return { ...e, acc: part(e.acc, i), a: part(e.a, i), b: part(e.b, i) }
       default:
@@ -72,6 +86,8 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
       }
       case 'dot':
         return e
+      case 'pick':
+        return { ...e, a: narrow(e.a), b: narrow(e.b) }
       case 'element':
         return { ...e, index: narrow(e.index) }
       default:

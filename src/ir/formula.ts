@@ -94,6 +94,8 @@ export function printFormula(e: Expr, level = 0): string {
       return `repeat${e.times}(${printFormula(e.arg)})`
     case 'lanes':
       return `lanes(${e.args.map((a) => printFormula(a)).join(', ')})`
+    case 'pick':
+      return `pick[${e.lanes.join(' ')}](${printFormula(e.a)}, ${printFormula(e.b)})`
     case 'lane':
       return `lane${e.lane}(${printFormula(e.arg)})`
     case 'across':

@@ -45,6 +45,8 @@ export type Expr =
   /** A vector of these single values. */
   | { readonly kind: 'lanes'; readonly args: readonly Expr[] }
   | { readonly kind: 'lane'; readonly lane: number; readonly arg: Expr }
+  /** Lanes of two vectors of one type, those of `b` counted on from those of `a`. */
+  | { readonly kind: 'pick'; readonly lanes: readonly number[]; readonly a: Expr; readonly b: Expr }
   /** All lanes combined to one by an associative function (add, min, max). */
   | { readonly kind: 'across'; readonly fn: ScalarFn; readonly arg: Expr }
   /** The same bits read as another type of the same size. */
@@ -352,6 +354,8 @@ export function argumentsOf(e: Expr): readonly Expr[] {
     case 'call':
     case 'lanes':
       return e.args
+    case 'pick':
+      return [e.a, e.b]
     case 'dot':
       return [e.acc, e.a, e.b]
     default:
@@ -374,6 +378,8 @@ export function mapArguments(e: Expr, by: (a: Expr) => Expr): Expr {
     case 'call':
     case 'lanes':
       return { ...e, args }
+    case 'pick':
+      return { ...e, a: args[0]!, b: args[1]! }
     case 'dot':
       return { ...e, acc: args[0]!, a: args[1]!, b: args[2]! }
     default:

@@ -43,3 +43,18 @@ test('a result below the smallest normal number may be flushed to zero, a larger
   expect(excess(exp, (p) => (p === -92 ? 0 : Math.exp(p)))[0]).toBeLessThanOrEqual(1)
   expect(excess(exp, (p) => (p === -20 ? 0 : Math.exp(p)))[1]).toBeGreaterThan(1000)
 })
+
+test('products below the smallest normal number may be flushed or rounded to the spacing there, larger ones may not', () => {
+  const product: Node = { ...node('matMul'), inputs: [0, 1], outputs: [2] }
+  const bound = (tiny: number): number => {
+    const a = tensorOf('float32', [1, 2], [tiny, tiny])
+    const b = tensorOf('float32', [2, 1], [1e-9, 1e-9])
+    const outputs = boundNode(product, [a, b], evaluateNode(product, [a, b])).outputs
+    return (outputs[0] as Float64Array)[0]!
+  }
+  // 2e-39 and 2e-47 lie below 1.2e-38; 1.4e-45 is the spacing there. 2e-19 lies above.
+  expect(bound(1e-30)).toBeGreaterThan(2e-39)
+  expect(bound(1e-38)).toBeGreaterThan(1.4e-45)
+  expect(bound(1e-38)).toBeLessThan(1e-44)
+  expect(bound(1e-10)).toBeLessThan(1e-25)
+})

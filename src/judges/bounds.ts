@@ -140,8 +140,14 @@ export function boundNode(
     const sum = evaluateNode(node, inputs.map(magnitudes))[0] as Tensor
     const own = ulp(first)
     const s = numbers(sum)
+    // Products smaller than the smallest normal number may be flushed, or rounded to the spacing below it.
+    const under = (v: number): number =>
+      Math.min(v, (k + 1) * flushed) + (v > 0 ? (k + 1) * flushed * 2 * u : 0)
     return {
-      outputs: [Float64Array.from(s, (v, i) => factor * v + own[i]!), ...results.slice(1).map(() => 0)],
+      outputs: [
+        Float64Array.from(s, (v, i) => factor * v + under(v) + own[i]!),
+        ...results.slice(1).map(() => 0),
+      ],
       how: `${Math.round(k)} products${amplification > 1 ? `, algorithm ×${amplification}` : ''}`,
     }
   }

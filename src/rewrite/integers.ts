@@ -4,9 +4,9 @@
 
 import { type DType, store } from '../core/dtype.ts'
 import { at, numbers, type Tensor, zeros } from '../core/tensor.ts'
-import { consumers, GraphBuilder } from '../ir/graph.ts'
+import { consumers, GraphBuilder, prune } from '../ir/graph.ts'
 import type { OpName } from '../ir/ops/index.ts'
-import type { Graph, ValueId } from '../ir/types.ts'
+import type { Graph, Node, ValueId } from '../ir/types.ts'
 import { Emitter } from './decompose/fixed-point.ts'
 import type { Bindings, Rule } from './rule.ts'
 
@@ -300,6 +300,79 @@ export function dequantizedApart(graph: Graph): Graph {
   }
   for (const v of graph.outputs) b.output(to(v))
   return b.finish()
+}
+
+/**
+ * Where bytes are read as centred int16 by a product, all who dequantise them read that too: the bytes themselves are then never
+ * written. For graphs after `centreRules`.
+ */
+export function readWide(graph: Graph): Graph {
+  const made = new Map<ValueId, Node>()
+  for (const n of graph.nodes) for (const v of n.outputs) made.set(v, n)
+  const castOf = (v: ValueId | null | undefined, to: DType): ValueId | undefined => {
+    const n = v == null ? undefined : made.get(v)
+    return n?.op === 'cast' && n.attributes.to === to ? n.inputs[0]! : undefined
+  }
+  /** The byte value that an int32 value is, less a zero point. */
+  const source = (v: ValueId): { from: ValueId; zero: number } | undefined => {
+    const n = made.get(v)
+    const zero = n?.op === 'sub' ? graph.values[n.inputs[1]!]!.constant : undefined
+    const from = castOf(zero?.data.length === 1 ? n!.inputs[0] : v, 'int32')
+    if (from === undefined) return undefined
+    const { type } = graph.values[from]!
+    const byte = type.kind === 'tensor' && (type.dtype === 'uint8' || type.dtype === 'int8')
+    return byte && made.has(from) ? { from, zero: zero ? at(zero, 0) : 0 } : undefined
+  }
+  const wide = new Map<ValueId, { zero: number; value?: ValueId }>()
+  /** Values that equal a wide one: as int16, or widened again. */
+  const equals = new Map<ValueId, { from: ValueId; to: 'int16' | 'int32' }>()
+  for (const n of graph.nodes) {
+    const inner = castOf(n.outputs[0], 'int16')
+    if (inner === undefined) continue
+    const { type } = graph.values[inner]!
+    const s =
+      type.kind === 'tensor' && type.dtype !== 'int32' && made.has(inner)
+        ? { from: inner, zero: 0 }
+        : source(inner)
+    if (!s || (wide.get(s.from)?.zero ?? s.zero) !== s.zero) continue
+    wide.set(s.from, { zero: s.zero })
+    equals.set(n.outputs[0]!, { from: s.from, to: 'int16' })
+  }
+  for (const n of graph.nodes) {
+    const s = source(n.outputs[0]!)
+    if (s && wide.get(s.from)?.zero === s.zero) equals.set(n.outputs[0]!, { from: s.from, to: 'int32' })
+  }
+  if (equals.size === 0) return graph
+  const b = new GraphBuilder(graph.name)
+  const map = new Map<ValueId, ValueId>()
+  const to = (v: ValueId): ValueId => {
+    const value = graph.values[v]!
+    if (!map.has(v) && value.constant) map.set(v, b.constant(value.constant, value.name, value.quantization))
+    return map.get(v)!
+  }
+  for (const v of graph.inputs) {
+    const { name, type, quantization } = graph.values[v]!
+    map.set(v, b.input(name, type, quantization))
+  }
+  for (const n of graph.nodes) {
+    const [out] = n.outputs as [ValueId]
+    const same = equals.get(out)
+    const e = new Emitter(b, n.name)
+    if (same) {
+      const w = wide.get(same.from)!
+      map.set(out, same.to === 'int16' ? w.value! : e.cast(w.value!, 'int32'))
+      continue
+    }
+    const inputs = n.inputs.map((v) => (v === null ? null : to(v)))
+    const options = { name: n.name, outputs: n.outputs.map((v) => graph.values[v]!.name), origin: n.origin }
+    b.nodeOutputs(n.op, inputs, n.attributes, options).forEach((v, k) => {
+      map.set(n.outputs[k]!, v)
+      const w = wide.get(n.outputs[k]!)
+      if (w) w.value = e.centred(v, w.zero, 'int16')
+    })
+  }
+  for (const v of graph.outputs) b.output(to(v))
+  return prune(b.finish())
 }
 
 /** Needs the graph before its weights are dequantised for good (specialize with `keep`). */

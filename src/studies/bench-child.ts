@@ -1,5 +1,6 @@
 // Runs in a process of its own: one executable, asked in turn. Waits without using the processor between questions.
 
+import type { Tensor } from '../core/tensor.ts'
 import type { Datum, Graph, ValueId } from '../ir/types.ts'
 import type { Reply } from '../targets/child.ts'
 import { readPacked } from '../targets/packed.ts'
@@ -28,7 +29,8 @@ export type Referred = { readonly outputs: readonly Datum[]; readonly bounds: re
 export type Questions = {
   /** Compile, load, run once. `module` exports `targets`. */
   open: (q: { file: string; module: string; target: string; options: TargetOptions }) => Opened
-  run: (q: { runs: number }) => Ran
+  /** `reuse`: the outputs of the run before are written over, where the target can. */
+  run: (q: { runs: number; reuse?: boolean }) => Ran
   /** Outputs of the last run. */
   outputs: (q: object) => readonly Datum[]
   /** null where the executable can't tell. */
@@ -78,12 +80,12 @@ async function open(q: Parameters<Questions['open']>[0]): Promise<Opened> {
   }
 }
 
-async function run(runs: number): Promise<Ran> {
+async function run(runs: number, reuse = false): Promise<Ran> {
   const ms: number[] = []
   const before = process.cpuUsage()
   for (let i = 0; i < runs; i++) {
     const start = performance.now()
-    last = await executable!.run(inputs)
+    last = await executable!.run(inputs, reuse ? (last as Tensor[]) : undefined)
     ms.push(performance.now() - start)
   }
   const { user, system } = process.cpuUsage(before)
@@ -118,7 +120,7 @@ async function answer(q: Question): Promise<ReturnType<Questions[keyof Questions
     case 'open':
       return open(q)
     case 'run':
-      return run(q.runs)
+      return run(q.runs, q.reuse)
     case 'outputs':
       return last
     case 'profile':

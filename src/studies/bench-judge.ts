@@ -63,7 +63,12 @@ export function judgeOutputs(
     return { verdict: 'different', says, error, boundRatio }
   }
   const same = verdicts.every((v) => v.verdict === 'same')
-  return { verdict: same ? 'same' : 'rounding', says: same ? 'equal' : 'within rounding', error, boundRatio }
+  const [equal, elements] = [
+    verdicts.reduce((n, v) => n + v.equal, 0),
+    verdicts.reduce((n, v) => n + v.elements, 0),
+  ]
+  const says = same ? 'equal' : `within rounding, ${equal} of ${elements} equal`
+  return { verdict: same ? 'same' : 'rounding', says, error, boundRatio }
 }
 
 /** The tensors of a value, of a sequence in order. */

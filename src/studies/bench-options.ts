@@ -17,6 +17,12 @@ export type BenchModel = {
   /** With every dimension a number. */
   readonly graph: Graph
   readonly inputs: readonly Tensor[]
+  /** What the outputs must be, where that is known better than by the reference on the graph: of quantised models, by the integers. */
+  readonly expected?: {
+    readonly outputs: readonly Tensor[]
+    /** Largest error of each output that a target (by its name) may have. */
+    bounds(target: string): readonly number[]
+  }
 }
 
 export type BenchOptions = {

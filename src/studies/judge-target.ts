@@ -262,7 +262,8 @@ function sentence(s: {
   if (s.first) {
     const more = s.blame > 1 ? ` (and ${s.blame - 1} more node${s.blame > 2 ? 's' : ''})` : ''
     const kind = s.kind ? sayKind(s.kind) : 'differs'
-    return `Node ${s.first.node} (${s.first.op}) ${kind}: off by ${short(s.first.injected)} where rounding allows ${short(s.first.bound)}${more}.${labels}`
+    const { got, expected } = s.first.worst ?? { got: s.first.injected, expected: 0 }
+    return `Node ${s.first.node} (${s.first.op}) ${kind}: off by ${short(Math.abs(got - expected))} where rounding allows ${short(s.first.bound)}${more}.${labels}`
   }
   if (s.fused) {
     return `Only when operators are fused: first seen at ${s.fused.node}, off by ${short(s.fused.total)} where rounding allows ${short(s.fused.bound)}; run node by node it agrees.${labels}`

@@ -6,8 +6,8 @@ import { allocate } from '../core/dtype.ts'
 import { BugError, InputError } from '../core/errors.ts'
 import { digest } from '../core/hash.ts'
 import { readHead, type Source, sourceOf, take } from '../core/source.ts'
-import { sizeOf } from '../core/tensor.ts'
-import { checkInputs } from '../ir/inputs.ts'
+import { sizeOf, type Tensor } from '../core/tensor.ts'
+import { checkInputs, checkOutputs } from '../ir/inputs.ts'
 import { type Datum, type Graph, isStatic, isTensor } from '../ir/types.ts'
 import { build, type Compiler, findCompiler } from './c/compiler.ts'
 import {
@@ -129,9 +129,13 @@ export async function openModule(graph: Graph, options: TargetOptions, source: S
     return { dtype: type.dtype, shape: type.shape }
   })
   /** Runs once; the arrays stay alive as long as the result does. */
-  const go = (inputs: readonly Datum[]): { results: Datum[]; ports: ArrayBufferView[] } => {
+  const go = (
+    inputs: readonly Datum[],
+    into?: readonly Tensor[],
+  ): { results: readonly Datum[]; ports: ArrayBufferView[] } => {
     checkInputs(graph, inputs)
-    const results = types.map((o) => ({ ...o, data: allocate(o.dtype, sizeOf(o.shape)) }))
+    if (into) checkOutputs(graph, into, inputs)
+    const results = into ?? types.map((o) => ({ ...o, data: allocate(o.dtype, sizeOf(o.shape)) }))
     const ports = [...inputs, ...results].map((t) => {
       if (!isTensor(t) || t.dtype === 'string') throw new InputError('c: expected tensors of numbers')
       return raw(t.data as Float32Array)
@@ -144,7 +148,7 @@ export async function openModule(graph: Graph, options: TargetOptions, source: S
     amplification: Object.fromEntries(
       head.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
     ),
-    run: async (inputs) => go(inputs).results,
+    run: async (inputs, into) => go(inputs, into).results,
     async profile(inputs) {
       const { ports } = go(inputs)
       const times = new Map<string, NodeTime>()

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { randomGraph } from '../../test/random-graph.ts'
 import { rng } from '../core/rng.ts'
 import { withHead } from '../core/source.ts'
-import { sizeOf, tensorOf } from '../core/tensor.ts'
+import { sizeOf, type Tensor, tensorOf } from '../core/tensor.ts'
 import { parseGraph } from '../ir/text.ts'
 import type { TensorType } from '../ir/types.ts'
 import { findCompiler } from './c/compiler.ts'
@@ -60,6 +60,26 @@ test.for(cases)('%s gives the same bits from a file as from memory', async ([nam
   await expect(saved.run([tensorOf('float32', [1], [0])])).rejects.toThrow('expected float32')
   await saved.dispose()
   await direct.dispose()
+})
+
+test.for(cases)('%s writes its answer into tensors that it is given', async ([, target, options]) => {
+  const executable = await target.load(await target.compile(graph, options))
+  const want = (await executable.run([input])) as Tensor[]
+  const into = want.map((t) => ({ ...t, data: (t.data as Float32Array).slice().fill(7) }))
+  const got = await executable.run([input], into)
+  expect(got).toEqual(want)
+  got.forEach((t, i) => {
+    expect((t as Tensor).data).toBe(into[i]!.data)
+  })
+  const wrong = { dtype: 'float32', shape: [3], data: new Float32Array(3) } as const
+  await expect(executable.run([input], [wrong])).rejects.toThrow('expected float32')
+  await expect(executable.run([input], [])).rejects.toThrow('outputs, got 0')
+  const room = new Float32Array(input.data.length + into[0]!.data.length)
+  room.set(input.data as Float32Array)
+  const given = { ...input, data: room.subarray(0, input.data.length) }
+  const lent = { ...into[0]!, data: room.subarray(input.data.length) }
+  await expect(executable.run([given], [lent])).rejects.toThrow('memory of its own')
+  await executable.dispose()
 })
 
 test.for(cases)('%s: a file with any part damaged is refused', async ([name, target, options]) => {

@@ -26,7 +26,7 @@ export function perShape(
   }
   return {
     facts: { ...facts, shapes: 'fixed at the first run of each' },
-    run: async (inputs) => (await forInputs(inputs)).run(inputs),
+    run: async (inputs, into) => (await forInputs(inputs)).run(inputs, into),
     profile: async (inputs) => (await forInputs(inputs)).profile!(inputs),
     dispose: async () => {
       for (const e of known.values()) await (await e).dispose()

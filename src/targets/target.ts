@@ -16,8 +16,11 @@ export type Artifact = {
 }
 
 export type Executable = {
-  /** Runs once. Inputs and outputs in the graph's own order. */
-  run(inputs: readonly Datum[]): Promise<readonly Datum[]>
+  /**
+   * Runs once. Inputs and outputs in the graph's own order. `into`, where the target can use it: tensors of the outputs' types that are
+   * written and returned instead of new ones, which large outputs cost some percent of a run.
+   */
+  run(inputs: readonly Datum[], into?: readonly Tensor[]): Promise<readonly Datum[]>
   dispose(): Promise<void>
   /** By node name: how much the algorithm chosen for it amplifies rounding over a plain sum of products (Winograd). Default 1. */
   readonly amplification?: Readonly<Record<string, number>>

@@ -18,7 +18,8 @@ import { controlWords, dismissTeam, runTeam } from '../compile/render/wasm/team.
 import { type Engine, engines } from '../compile/schedule.ts'
 import { InputError } from '../core/errors.ts'
 import { type Source, sourceOf } from '../core/source.ts'
-import { checkInputs } from '../ir/inputs.ts'
+import type { Tensor } from '../core/tensor.ts'
+import { checkInputs, checkOutputs } from '../ir/inputs.ts'
 import { type Datum, type Graph, isTensor } from '../ir/types.ts'
 import { fingerprint, isPublished, packageVersion, recall, remember } from './cache.ts'
 import { hasRevectorize, probeProcessor, revectorizeFlag, wasmFeatures } from './processor.ts'
@@ -136,7 +137,8 @@ export async function openImage(graph: Graph, options: TargetOptions, source: So
       if (t.data.length > 0) writeInput(memory, p, t.data)
     })
   }
-  const take = (): Datum[] => header.outputs.map((p) => readOutput(memory, p))
+  const take = (into?: readonly Tensor[]): Datum[] =>
+    header.outputs.map((p, i) => readOutput(memory, p, into?.[i]))
   return {
     facts: {
       engine,
@@ -150,11 +152,12 @@ export async function openImage(graph: Graph, options: TargetOptions, source: So
     amplification: Object.fromEntries(
       header.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
     ),
-    async run(inputs) {
+    async run(inputs, into) {
+      if (into) checkOutputs(graph, into, inputs)
       put(inputs)
       if (team) team.run(instance)
       else runSteps(instance)
-      return take()
+      return take(into)
     },
     async profile(inputs) {
       put(inputs)

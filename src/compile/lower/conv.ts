@@ -13,6 +13,7 @@ import { depthwise } from './depthwise.ts'
 import { copyLoops, type Lower, type Lowering } from './lowering.ts'
 import { rowMajorCopy } from './movement.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
+import { depthwisePlanes } from './planes.ts'
 import { densityOf, sparseConv } from './sparse.ts'
 import { winograd, winogradExtra, winogradForm } from './winograd.ts'
 
@@ -69,7 +70,8 @@ export const conv: Lower = (x) => {
     c.groups > 1 &&
     (dtype === 'float32' || dtype === 'int32')
   ) {
-    depthwise(x, c)
+    if (x.planes) depthwisePlanes(x, c, input, filter, bias)
+    else depthwise(x, c)
     return
   }
   const { shape } = x.types[0]!

@@ -36,6 +36,8 @@ export type Lowering = {
   /** Adds a step that computes this node. */
   step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number, amplification?: number): void
   schedule(x: Extent): Schedule
+  /** A depthwise convolution whose neighbours run along pixels does too. */
+  readonly planes: boolean
 }
 
 /** Lowers a node, or says why it can't. */

@@ -90,6 +90,7 @@ export function packed(
       p,
       strides,
       typedConstant(0, type),
+      lanes,
     ),
   )
   return { buffer: temp, groups: strides }
@@ -102,6 +103,7 @@ function packLoops(
   p: ReturnType<typeof panelsOf>,
   strides: readonly number[],
   zero: Expr,
+  lanes: number,
 ): Statement[] {
   const [taps, channels, columns] = from.shape.slice(-3) as [number, number, number]
   const depth = taps * channels
@@ -115,8 +117,17 @@ function packLoops(
     const put = (panel: Index, width: number, valid: number): Statement[] => {
       const start = plus(plus(base, times(panel, p.columns * depth)), times(d, width))
       const column = times(panel, p.columns)
+      // Columns that are neighbours go as vectors.
+      const vectors = from.strides.at(-1) === 1 ? Math.floor(valid / lanes) : 0
       return [
-        ...loop(k.name('j'), 0, valid, (j) => [
+        ...Array.from({ length: vectors }, (_, v) =>
+          k.storePlace(
+            to,
+            plus(start, v * lanes),
+            k.loadVector(from, [...index, plus(column, v * lanes)], lanes),
+          ),
+        ),
+        ...loop(k.name('j'), vectors * lanes, valid, (j) => [
           k.storePlace(to, plus(start, j), k.load(from, [...index, plus(column, j)])),
         ]),
         ...loop(k.name('j'), valid, width, (j) => [k.storePlace(to, plus(start, j), zero)]),

@@ -120,8 +120,9 @@ function tilesOf(shape: readonly number[], vectors: number, most: number): Tiles
   const lead = shape.slice(0, along)
   const vectorsOf = (n: number): number[][] => {
     const zeros = lead.map(() => 0)
-    if (along === rank - 1) return Array.from({ length: n }, (_, v) => [...zeros, v * lanes])
     // The last vector of a row ends where the row does.
+    if (along === rank - 1)
+      return Array.from({ length: n }, (_, v) => [...zeros, Math.min(v * lanes, width - lanes)])
     const row = Array.from({ length: across }, (_, v) => Math.min(v * lanes, width - lanes))
     return Array.from({ length: n }, (_, y) => row.map((x) => [...zeros, y, x])).flat()
   }
@@ -140,7 +141,7 @@ function tilesOf(shape: readonly number[], vectors: number, most: number): Tiles
       const form = (n: number, first: Expr): Statement[] => {
         const begin =
           along === rank - 1
-            ? [...index, call('min', times(first, lanes), constant(width - n * lanes))]
+            ? [...index, call('min', times(first, lanes), constant(Math.max(0, width - n * lanes)))]
             : [...index, first, constant(0)]
         return body(begin, vectorsOf(n))
       }

@@ -6,11 +6,12 @@
 import { bytesOf, type DType, isFloat } from '../../../core/dtype.ts'
 import { BugError } from '../../../core/errors.ts'
 import type { Expr, ScalarFn } from '../../../ir/scalar.ts'
-import { aboveZero, isNumber, limitsOf } from '../../limits.ts'
+import { isNumber, limitsOf } from '../../limits.ts'
 import {
   type ComputeType,
   type Kernel,
   type LoopType,
+  rangeOfBuffer,
   type Scope,
   type Statement,
   typeOf,
@@ -309,6 +310,8 @@ export class KernelWriter {
         const t = this.type(e)
         return `(${this.prelude.value(t)}){${e.args.map((a) => (t.type === 'bool' ? `-(${this.expr(a)})` : this.expr(a))).join(', ')}}`
       }
+      case 'pick':
+        return `__builtin_shufflevector(${this.expr(e.a)}, ${this.expr(e.b)}, ${e.lanes.join(', ')})`
       case 'lane': {
         if (this.type(e.arg).lanes === 1) return this.expr(e.arg)
         const value = `(${this.expr(e.arg)})[${e.lane}]`
@@ -410,37 +413,27 @@ export class KernelWriter {
     return this.narrow(value, d, to)
   }
 
-  /**
-   * Floats that lie within int32 need no saturation, and rounding is part of the conversion where the machine has one. NaN gives 0: where
-   * the value is limited from below by 0, x86's maximum does so by itself.
-   */
+  /** Floats that lie within int32 need no saturation, and rounding is part of the conversion where the machine has one. */
   private castLimited(arg: Expr, from: LoopType, to: LoopType): string | undefined {
     const [low, high] = limitsOf(arg)
     if (from.type !== 'float32' || to.type !== 'int32' || to.lanes === 1) return undefined
     if (!(low >= -(2 ** 31) && high < 2 ** 31)) return undefined
-    const rounds = arg.kind === 'call' && arg.fn === 'round'
-    const inner = rounds ? arg.args[0]! : arg
+    const rounds = arg.kind === 'call' && arg.fn === 'round' && low > -(2 ** 22) && high < 2 ** 22
+    const inner = rounds ? (arg.args[0] as Expr) : arg
     const [floats, ints] = [this.prelude.value(from), this.prelude.value(to)]
-    const suffix = to.lanes === 16 ? '512' : to.lanes === 8 ? '256' : ''
-    const when = to.lanes === 16 ? 'defined(__AVX512F__)' : 'defined(__FMA__)'
-    const wide = to.lanes === 4 ? '__m128' : `__m${suffix}`
+    const [width, when] =
+      to.lanes === 16 ? ['512', 'defined(__AVX512F__)'] : [to.lanes === 8 ? '256' : '', 'defined(__FMA__)']
     const machine =
-      to.lanes === 4 || suffix
-        ? `#if ${when}\n  return (${ints})_mm${suffix}_cvt${rounds ? '' : 't'}ps_epi32((${wide})a);\n#else\n`
-        : '#if 0\n#else\n'
+      to.lanes === 2
+        ? ''
+        : `#if ${when}\n  return (${ints})_mm${width}_cvt${rounds ? '' : 't'}ps_epi32((__m${width || '128'})a);\n#endif\n`
     const name = `${rounds ? 'nearest' : 'whole'}_${floats}`
-    // Adding 1.5 · 2^23 leaves the nearest integer in the low bits; exact below 2^22.
-    const plain =
-      rounds && low > -(2 ** 22) && high < 2 ** 22 ? `(${ints})(a + 0x1.8p+23f) - 0x4b400000` : undefined
-    if (rounds && plain === undefined) return undefined
-    this.prelude.add(
-      name,
-      `static inline ${ints} ${name}(${floats} a) {\n${machine}  return ${plain ?? `__builtin_convertvector(a, ${ints})`};\n#endif\n}`,
-    )
-    const dropped = this.dropNaN(inner, from)
-    if (dropped !== undefined) return `${name}(${dropped})`
+    // Adding 1.5 · 2^23 leaves the nearest integer in the low bits.
+    const plain = rounds ? `(${ints})(a + 0x1.8p+23f) - 0x4b400000` : `__builtin_convertvector(a, ${ints})`
+    this.prelude.add(name, `static inline ${ints} ${name}(${floats} a) {\n${machine}  return ${plain};\n}`)
     const value = this.expr(inner)
     if (this.isNumber(inner)) return `${name}(${value})`
+    // NaN gives 0.
     this.prelude.add(
       `number_${floats}`,
       `static inline ${floats} number_${floats}(${floats} a) {\n  return (${floats})((${ints})a & (a == a));\n}`,
@@ -450,23 +443,9 @@ export class KernelWriter {
 
   private isNumber(e: Expr): boolean {
     return isNumber(e, {
-      finite: (buffer) => this.kernel.parameters.some((p) => p.name === buffer && p.finite),
+      range: (buffer) => rangeOfBuffer(this.kernel, buffer),
       isInteger: (x) => isIntegerType(this.type(x).type),
     })
-  }
-
-  /** min(high, max(0, x)) with 0 for NaN; undefined for other expressions. */
-  private dropNaN(e: Expr, t: LoopType): string | undefined {
-    if (e.kind !== 'call' || e.fn !== 'min') return undefined
-    const [a, b] = e.args as [Expr, Expr]
-    const [limit, inner] = isLiteral(a) ? [a, b] : [b, a]
-    const above = isLiteral(limit) ? aboveZero(inner) : undefined
-    if (above === undefined) return undefined
-    const type = this.prelude.value(t)
-    const zero = this.splat(type, t, '0.0f')
-    // The second operand wins where one is NaN.
-    const positive = `${this.limitVector('max', t, type)}(${this.expr(above)}, ${zero})`
-    return `${this.limitVector('min', t, type)}(${positive}, ${this.expr(limit)})`
   }
 
   private castVector(x: string, from: LoopType, to: LoopType): string {

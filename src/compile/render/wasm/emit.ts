@@ -4,8 +4,9 @@
 import type { DType } from '../../../core/dtype.ts'
 import { bytesOf } from '../../../core/dtype.ts'
 import { BugError } from '../../../core/errors.ts'
-import { type Expr, type ScalarFn, variable } from '../../../ir/scalar.ts'
-import { type Kernel, type LoopType, type Statement, typeOf } from '../../loops.ts'
+import { constant, type Expr, type ScalarFn, variable } from '../../../ir/scalar.ts'
+import { isNumber, limitsOf } from '../../limits.ts'
+import { type Kernel, type LoopType, rangeOfBuffer, type Statement, typeOf } from '../../loops.ts'
 import { Assembler, isFloating, isVector, wasmType, wide } from './assembler.ts'
 import { type CodeFunction, f32, f64, i32, i64, v128 } from './encoder.ts'
 import { loadOps, scalarOps, storeOps, vectorOps } from './opcodes.ts'
@@ -173,7 +174,7 @@ class Emitter extends Assembler {
       return
     }
     if (d === 'bool') this.lanewiseAnd(1)
-    this.narrow(d, t)
+    if (d === 'int4' || d === 'uint4') this.narrow(d, t)
     // The low bytes of every lane, side by side.
     const v = this.temporary(v128)
     this.tee(v)
@@ -248,6 +249,12 @@ class Emitter extends Assembler {
         })
         return
       }
+      case 'pick':
+        this.expr(e.a)
+        this.expr(e.b)
+        this.simd(13)
+        for (const l of e.lanes) for (let i = 0; i < 4; i++) this.out.byte(4 * l + i)
+        return
       case 'lane':
         this.expr(e.arg)
         this.extract(this.typeOf(e.arg).type, e.lane)
@@ -341,7 +348,31 @@ class Emitter extends Assembler {
     this.extract(t.type, 0)
   }
 
+  /** Floats that are small numbers for certain: adding 1.5 · 2^23 leaves the nearest integer in the low bits. */
+  private castNearest(to: DType, arg: Expr): boolean {
+    if (to !== 'int32' || arg.kind !== 'call' || arg.fn !== 'round') return false
+    const [x] = arg.args as [Expr]
+    const [low, high] = limitsOf(arg)
+    const t = this.typeOf(x)
+    if (t.type !== 'float32' || !(low > -(2 ** 22) && high < 2 ** 22)) return false
+    const facts = {
+      range: (buffer: string) => rangeOfBuffer(this.kernel, buffer),
+      isInteger: (e: Expr) => !isFloating(this.typeOf(e).type) && this.typeOf(e).type !== 'bool',
+    }
+    if (!isNumber(x, facts)) return false
+    const lanes = (e: Expr): Expr => (isVector(t) ? { kind: 'repeat', times: t.lanes, arg: e } : e)
+    this.expr(x)
+    this.expr(lanes(constant(1.5 * 2 ** 23, 'float32')))
+    if (isVector(t)) this.simd(228)
+    else this.out.byte(0x92, 0xbc)
+    this.expr(lanes(constant(0x4b400000, 'int32')))
+    if (isVector(t)) this.simd(177)
+    else this.out.byte(0x6b)
+    return true
+  }
+
   private cast(to: DType, arg: Expr): void {
+    if (this.castNearest(to, arg)) return
     const from = this.typeOf(arg)
     const target = this.typeOf({ kind: 'cast', type: to, arg })
     this.expr(arg)

@@ -1,7 +1,7 @@
 // Running an image on one thread: an instance over its memory, the steps called in order. Many short calls, because an engine only
 // moves to better code between calls. Runs in Node and browsers.
 
-import { bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
+import { allocate, bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
 import type { Source } from '../../../core/source.ts'
 import { sizeOf, type Tensor } from '../../../core/tensor.ts'
 import { onNumbers } from '../../../ir/scalar.ts'
@@ -66,12 +66,13 @@ export function writeInput(memory: WebAssembly.Memory, p: Port, data: TensorData
   ;(view(memory, p) as Float32Array).set(data as Float32Array)
 }
 
-/** A copy of an output. */
-export function readOutput(memory: WebAssembly.Memory, p: Port): Tensor {
+/** A copy of an output, in `into` where that is given. */
+export function readOutput(memory: WebAssembly.Memory, p: Port, into?: Tensor): Tensor {
   const from = view(memory, p) as Float32Array
-  const data = new (from.constructor as Float32ArrayConstructor)(sizeOf(p.shape))
-  data.set(from.subarray(0, data.length))
-  return { dtype: p.dtype, shape: p.shape, data }
+  const length = sizeOf(p.shape)
+  const to = into ?? { dtype: p.dtype, shape: p.shape, data: allocate(p.dtype, length) }
+  ;(to.data as Float32Array).set(length === p.length ? from : from.subarray(0, length))
+  return to
 }
 
 export function runSteps(instance: Instance): void {

@@ -139,7 +139,8 @@ export function layouts(
   /** Whole tiles of Winograd's algorithm may reach beyond the padded image. */
   function extra(n: Node, d: number, start: number): number {
     const out = shapeOf(graph, n.outputs[0]!)
-    return isWinograd(n, shapeOf(graph, n.inputs[1]!)) ? winogradExtra(out[start + d]!, 4) : 0
+    const filter = shapeOf(graph, n.inputs[1]!)
+    return isWinograd(n, filter) ? winogradExtra(out[start + d]!, filter[2] === 3 ? 4 : 2) : 0
   }
   return graph.values.map((_, v) => ({
     order: orderOf(v),
@@ -175,7 +176,7 @@ export const isWinograd = (
 ): boolean =>
   n.op === 'conv2d' &&
   n.attributes.groups === 1 &&
-  String(filter.slice(2)) === '3,3' &&
+  ['3,3', '5,5'].includes(String(filter.slice(2))) &&
   String(n.attributes.strides) === '1,1' &&
   String(n.attributes.dilations) === '1,1'
 

@@ -82,39 +82,48 @@ test('the same graph gives the same bytes', async () => {
   expect(a!.bytes).toEqual(b!.bytes)
 })
 
-// F(2×2) and F(4×4) lose some precision to their transforms: see `amplification` in lower/winograd.ts.
+// F(2×2) and F(4×4) lose some precision to their transforms: see `amplificationOf` in lower/winograd.ts.
 test.for([
-  ['direct', 1e-6],
-  ['im2col', 1e-6],
-  ['spatialPack', 1e-6],
-  ['winograd2', 2e-6],
-  ['winograd4', 2e-5],
-] as const)('%s convolutions agree with the reference, whole tiles or not', ([algorithm, limit]) => {
-  for (const [h, w, channels, filters, layout] of [
-    [8, 8, 5, 9, 'channelsFirst'],
-    [9, 14, 8, 8, 'channelsLast'],
-  ] as const) {
-    const b = new GraphBuilder('conv')
-    const shape = layout === 'channelsFirst' ? [1, channels, h, w] : [1, h, w, channels]
-    const x = b.input('x', float(shape))
-    const conv = (v: number, o: number, i: number, pads: number[]): number =>
-      b.node('conv2d', [v, b.constant(normal([o, i, 3, 3])), b.constant(normal([o]))], { pads, layout })
-    b.output(conv(b.node('relu', [conv(x, filters, channels, [1, 1, 1, 1])]), filters, filters, [0, 1, 1, 0]))
-    const graph = b.finish()
-    const inputs = [normal(shape)]
-    const engine = engines['wasm-fast']
-    const program = compile(graph, {
-      engine,
-      schedule: (_node, x) => ({ ...defaultSchedule(x, engine), algorithm: algorithm as ConvAlgorithm }),
-    })
-    for (const k of program.kernels) expect(checkLoops(k)).toEqual([])
-    const [got] = interpret(
-      program,
-      inputs.map((t) => t.data),
-    )
-    expect(worst(got!, evaluate(graph, inputs)[0] as Tensor)).toBeLessThan(limit)
-  }
-})
+  ['direct', 3, 1e-6],
+  ['im2col', 3, 1e-6],
+  ['spatialPack', 3, 1e-6],
+  ['winograd2', 3, 2e-6],
+  ['winograd4', 3, 2e-5],
+  ['winograd2', 5, 2e-5],
+] as const)(
+  '%s convolutions of %i taps each way agree with the reference, whole tiles or not',
+  ([algorithm, taps, limit]) => {
+    for (const [h, w, channels, filters, layout] of [
+      [8, 8, 5, 9, 'channelsFirst'],
+      [9, 14, 8, 8, 'channelsLast'],
+    ] as const) {
+      const b = new GraphBuilder('conv')
+      const shape = layout === 'channelsFirst' ? [1, channels, h, w] : [1, h, w, channels]
+      const x = b.input('x', float(shape))
+      const conv = (v: number, o: number, i: number, pads: number[]): number =>
+        b.node('conv2d', [v, b.constant(normal([o, i, taps, taps])), b.constant(normal([o]))], {
+          pads,
+          layout,
+        })
+      b.output(
+        conv(b.node('relu', [conv(x, filters, channels, [1, 2, 1, 2])]), filters, filters, [0, 1, 2, 1]),
+      )
+      const graph = b.finish()
+      const inputs = [normal(shape)]
+      const engine = engines['wasm-fast']
+      const program = compile(graph, {
+        engine,
+        schedule: (_node, x) => ({ ...defaultSchedule(x, engine), algorithm: algorithm as ConvAlgorithm }),
+      })
+      for (const k of program.kernels) expect(checkLoops(k)).toEqual([])
+      const [got] = interpret(
+        program,
+        inputs.map((t) => t.data),
+      )
+      expect(worst(got!, evaluate(graph, inputs)[0] as Tensor)).toBeLessThan(limit)
+    }
+  },
+)
 
 test('filters that fill a panel and all but fill another are all there', () => {
   const b = new GraphBuilder('panels')

@@ -91,8 +91,8 @@ export type Extent = {
   readonly columns: number
   /** Elements of the left side that one more row reads: fewer than the depth where the windows of rows overlap. Default: the depth. */
   readonly fresh?: number
-  /** The image, of a convolution that Winograd's algorithm could run: 3×3, stride 1. */
-  readonly winograd: { readonly height: number; readonly width: number } | undefined
+  /** The image, of a convolution that Winograd's algorithm could run: 3×3 or 5×5, stride 1. */
+  readonly winograd: { readonly height: number; readonly width: number; readonly taps: number } | undefined
 }
 
 /** A quarter of a second-level cache of 1 MB, in float32 values. */
@@ -114,8 +114,9 @@ function blockOf(x: Extent, rows: number): number {
 /** The block that suits an algorithm. Of Winograd's: what goes through its transforms together. */
 export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number): number {
   if (algorithm !== 'winograd2' && algorithm !== 'winograd4') return blockOf(x, rows)
-  const positions = algorithm === 'winograd2' ? 16 : 36
-  return Math.max(4, Math.floor((2 * blockElements) / (positions * (x.depth / 9 + x.columns)) / rows))
+  const taps = x.winograd?.taps ?? 3
+  const positions = ((algorithm === 'winograd2' ? 2 : 4) + taps - 1) ** 2
+  return Math.max(4, Math.floor((2 * blockElements) / (positions * (x.depth / taps ** 2 + x.columns)) / rows))
 }
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
@@ -149,8 +150,8 @@ function sparseSchedule(x: Extent, engine: Engine): Schedule {
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */
 function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
   if (!x.winograd) return 'spatialPack'
-  const channels = x.depth / 9
-  const { height, width } = x.winograd
+  const { height, width, taps } = x.winograd
+  const channels = x.depth / taps ** 2
   const images = x.rows / (height * width)
   // Measured: a transformed value, written and read again, takes as long as this many products; so does a weight from beyond the
   // second-level cache. Both grow with the width of vectors, because products get faster and memory doesn't.
@@ -159,8 +160,8 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
     n * (engine.name.startsWith('c-') ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
   let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
   best[0] += weight(x.depth * x.columns)
-  for (const m of [2, 4]) {
-    const area = (m + 2) ** 2
+  for (const m of taps === 3 ? [2, 4] : [2]) {
+    const area = (m + taps - 1) ** 2
     const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)
     const weights = area * channels * x.columns
     const rows = engine.name.startsWith('c-') ? tiles : Math.ceil(tiles / engine.tile[0]) * engine.tile[0]
@@ -185,10 +186,17 @@ const limits = { rows: 64, columns: 256, block: 2 ** 20, unroll: 16 } as const
 /** Vectors of sums that a register tile may have: far more than any processor has registers, and few enough to compile. */
 const mostSums = 256
 
+/** What stands in for an algorithm that a convolution rules out. */
+function possible(a: ConvAlgorithm, winograd: Extent['winograd']): ConvAlgorithm {
+  if (!a.startsWith('winograd')) return a
+  if (!winograd) return 'spatialPack'
+  return winograd.taps === 3 ? a : 'winograd2'
+}
+
 /**
  * Schedules by node name or by shape (kernels.ts; `*`: all others) from their JSON text: parts of schedules that replace the
  * default's. `kernels` has the shapes of the nodes. Throws an InputError for names and values that no schedule has, and for tiles
- * that no processor could hold. An algorithm that a node's shape rules out falls back to `spatialPack`.
+ * that no processor could hold. An algorithm that a node's shape rules out falls back to another: `spatialPack`, F(2×2) for 5×5 taps.
  */
 export function parseSchedules(
   text: string,
@@ -233,8 +241,7 @@ export function parseSchedules(
         `schedule of ${node}: a tile of ${s.rows} × ${s.columns}, expected at most ${mostSums} vectors of ${engine.lanes}`,
       )
     const sparse = s.sparse && x.density !== undefined
-    const algorithm =
-      s.algorithm.startsWith('winograd') && (!x.winograd || sparse) ? 'spatialPack' : s.algorithm
+    const algorithm = possible(s.algorithm, sparse ? undefined : x.winograd)
     return { ...s, sparse, algorithm }
   }
 }

@@ -40,7 +40,8 @@ const powersOfTwo = (most: number): number[] =>
 
 export function spaceOf(x: Extent, engine: Engine): Space {
   const dense: ConvAlgorithm[] = ['spatialPack', 'direct', 'im2col']
-  if (x.winograd) dense.push('winograd2', 'winograd4')
+  if (x.winograd) dense.push('winograd2')
+  if (x.winograd?.taps === 3) dense.push('winograd4')
   const sparse: ConvAlgorithm[] = (x.density ?? 1) < 0.9 ? ['direct', 'im2col', 'spatialPack'] : []
   // Integer sums are widened: two vectors for one of operands.
   const most = x.integer ? Math.floor(mostSums[engine.name] / 2) : mostSums[engine.name]

@@ -12,7 +12,7 @@ const extent: Extent = {
   depth: 1152,
   columns: 128,
   density: 0.5,
-  winograd: { height: 28, width: 28 },
+  winograd: { height: 28, width: 28, taps: 3 },
 }
 
 /** A machine whose fastest schedule is known: winograd2, 4 rows, 2 vectors, blocks of 16, nothing unrolled or touched ahead. Times are no one's. */

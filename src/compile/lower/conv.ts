@@ -15,7 +15,7 @@ import { rowMajorCopy } from './movement.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
 import { depthwisePlanes } from './planes.ts'
 import { densityOf, sparseConv } from './sparse.ts'
-import { winograd, winogradExtra } from './winograd.ts'
+import { winograd, winogradExtra, winogradForm } from './winograd.ts'
 
 /** What a convolution's schedule depends on. */
 export function convExtent(
@@ -34,7 +34,10 @@ export function convExtent(
     rows: out[0]! * sizeOf(spatial),
     depth: sizeOf(filter.slice(1)),
     columns: out[channel]! / groups,
-    winograd: constant && isWinograd(n, filter) ? { height: spatial[0]!, width: spatial[1]! } : undefined,
+    winograd:
+      constant && isWinograd(n, filter)
+        ? { height: spatial[0]!, width: spatial[1]!, taps: filter[2]! }
+        : undefined,
     density: constant && groups === 1 ? densityOf(weights) : undefined,
   }
 }
@@ -99,12 +102,17 @@ export const conv: Lower = (x) => {
     return
   }
   if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
-    const m = s.algorithm === 'winograd2' ? 2 : 4
+    const m = s.algorithm === 'winograd4' && kernel[0] === 3 ? 4 : 2
     const extra = spatial.map((n) => winogradExtra(n, m))
     const tiled = withBorder(x, input, c, true, extra)
     const to = x.output(0)
     const { channel, first } = c
-    winograd(x, { from: tiled, out: to, filter: x.constants[1]!, bias, channel, first }, m, s)
+    winograd(
+      x,
+      { from: tiled, out: to, filter: x.constants[1]!, bias, channel, first },
+      winogradForm(m, kernel[0]!),
+      s,
+    )
     return
   }
   const from = withBorder(x, input, c, false)

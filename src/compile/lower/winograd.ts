@@ -1,6 +1,7 @@
-// Winograd's minimal filtering for 3×3 convolutions of stride 1 (Lavin and Gray, 2015): tiles of m×m results from (m+2)×(m+2)
-// inputs. V = Bᵀ d B, then one product a position of the tile, then Y = Aᵀ M A. F(4×4) does 4 times fewer products than the direct
-// form, F(2×2) 2.25 times fewer; the transforms amplify rounding, see `amplification`.
+// Winograd's minimal filtering for 3×3 and 5×5 convolutions of stride 1 (Lavin and Gray, 2015): tiles of m×m results from n×n inputs,
+// n = m + taps − 1. V = Bᵀ d B, then one product a position of the tile, then Y = Aᵀ M A. For 3×3 taps F(4×4) does 4 times fewer
+// products than the direct form, F(2×2) 2.25 times fewer; for 5×5 F(2×2) 2.78 times fewer, on the inputs' transform of F(4×4, 3×3):
+// both interpolate at 0, ±1, ±2 and ∞. The transforms amplify rounding, see `amplificationOf`.
 
 import { numbers, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
@@ -16,30 +17,32 @@ import type { Lowering } from './lowering.ts'
  * reached 3 to 4 units of u · Σ|x·w|, F(2×2) 2, F(4×4) 27 to 43). Inputs whose magnitudes differ by orders within one tile exceed it:
  * a tile's error goes with its largest input, which a result beside it may not contain.
  */
-const amplification = { 2: 2, 4: 16 } as const
+const amplificationOf = ({ n }: Winograd): number => (n === 4 ? 2 : 16)
 
-/** G g of one row or column (a, b, c) of a filter, written at every `step`-th place from `at` on. */
+/** Tiles of m×m results of taps×taps filters, from n×n inputs. */
+export type Winograd = { readonly m: 2 | 4; readonly taps: number; readonly n: number }
+export const winogradForm = (m: 2 | 4, taps: number): Winograd => ({ m, taps, n: m + taps - 1 })
+
+/** G g of one row or column of a filter (of five taps, or of three and zeros), written at every `step`-th place from `at` on. */
 function filterTransform(
-  m: 2 | 4,
-  a: number,
-  b: number,
-  c: number,
+  { n, taps }: Winograd,
+  [a, b, c, d, e]: readonly [number, number, number, number, number],
   to: Float64Array,
   at: number,
   step: number,
 ): void {
-  to[at] = m === 2 ? a : a / 4
-  const even = m === 2 ? (a + c) / 2 : (a + c) * (-1 / 6)
-  const odd = m === 2 ? b / 2 : b * (-1 / 6)
+  to[at] = n === 4 ? a : a / 4
+  const even = n === 4 ? (a + c) / 2 : (a + c + e) * (-1 / 6)
+  const odd = n === 4 ? b / 2 : (b + d) * (-1 / 6)
   to[at + step] = even + odd
   to[at + 2 * step] = even - odd
-  if (m === 4) {
-    const even2 = a * (1 / 24) + c * (1 / 6)
-    const odd2 = b * (1 / 12)
+  if (n === 6) {
+    const even2 = a * (1 / 24) + c * (1 / 6) + e * (2 / 3)
+    const odd2 = b * (1 / 12) + d * (1 / 3)
     to[at + 3 * step] = even2 + odd2
     to[at + 4 * step] = even2 - odd2
   }
-  to[at + (m + 1) * step] = c
+  to[at + (n - 1) * step] = taps === 3 ? c : e
 }
 
 type Row = readonly Expr[]
@@ -48,8 +51,8 @@ const add = (a: Expr, b: Expr): Expr => call('add', a, b)
 const sub = (a: Expr, b: Expr): Expr => call('sub', a, b)
 
 /** Bᵀ d of one column. */
-function inputTransform(m: 2 | 4, d: Row, h: Holder): Row {
-  if (m === 2) return [sub(d[0]!, d[2]!), add(d[1]!, d[2]!), sub(d[2]!, d[1]!), sub(d[1]!, d[3]!)]
+function inputTransform(n: number, d: Row, h: Holder): Row {
+  if (n === 4) return [sub(d[0]!, d[2]!), add(d[1]!, d[2]!), sub(d[2]!, d[1]!), sub(d[1]!, d[3]!)]
   const times4 = (a: Expr, b: Expr): Expr => call('fma', h.k(-4), a, b)
   const times5 = (a: Expr, b: Expr): Expr => call('fma', h.k(-5), a, b)
   const even = h.let(times4(d[2]!, d[4]!))
@@ -67,16 +70,18 @@ function inputTransform(m: 2 | 4, d: Row, h: Holder): Row {
 }
 
 /** Aᵀ m of one column. */
-function outputTransform(m: 2 | 4, d: Row, h: Holder): Row {
-  if (m === 2) {
+function outputTransform({ m, n }: Winograd, d: Row, h: Holder): Row {
+  if (n === 4) {
     return [add(add(d[0]!, d[1]!), d[2]!), sub(sub(d[1]!, d[2]!), d[3]!)]
   }
   const sum = h.let(add(d[1]!, d[2]!))
   const difference = h.let(sub(d[1]!, d[2]!))
   const sum2 = h.let(add(d[3]!, d[4]!))
   const difference2 = h.let(sub(d[3]!, d[4]!))
+  const first = add(add(d[0]!, sum), sum2)
+  if (m === 2) return [first, add(call('fma', h.k(2), difference2, difference), d[5]!)]
   return [
-    add(add(d[0]!, sum), sum2),
+    first,
     call('fma', h.k(2), difference2, difference),
     call('fma', h.k(4), sum2, sum),
     add(call('fma', h.k(8), difference2, difference), d[5]!),
@@ -97,11 +102,24 @@ export type WinogradConv = {
 export const winogradExtra = (out: number, m: number): number => Math.ceil(out / m) * m - out
 
 /** Writes G g Gᵀ of every filter as packed panels, one group a position of the tile. */
-function transformFilters(w: Tensor, m: 2 | 4, p: Panels, to: Float32Array): void {
-  const n = m + 2
+const filterRow = (
+  from: ArrayLike<number>,
+  at: number,
+  step: number,
+  taps: number,
+): readonly [number, number, number, number, number] => [
+  from[at]!,
+  from[at + step]!,
+  from[at + 2 * step]!,
+  taps === 5 ? from[at + 3 * step]! : 0,
+  taps === 5 ? from[at + 4 * step]! : 0,
+]
+
+function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): void {
+  const { n, taps } = f
   const [filters, channels] = w.shape as [number, number]
   const data = numbers(w)
-  const half = new Float64Array(n * 3)
+  const half = new Float64Array(n * taps)
   // Some rows of a panel for every position, before they are written where they belong in one piece: the positions lie powers of two
   // apart, which caches don't like.
   const block = 8
@@ -114,12 +132,11 @@ function transformFilters(w: Tensor, m: 2 | 4, p: Panels, to: Float32Array): voi
       const size = taken * width
       for (let row = 0; row < taken; row++) {
         for (let column = 0; column < count; column++) {
-          const g = ((first + column) * channels + start + row) * 9
-          for (let x = 0; x < 3; x++)
-            filterTransform(m, data[g + x]!, data[g + 3 + x]!, data[g + 6 + x]!, half, x, 3)
+          const g = ((first + column) * channels + start + row) * taps * taps
+          for (let x = 0; x < taps; x++) filterTransform(f, filterRow(data, g + x, taps, taps), half, x, taps)
           const at = row * width + column
-          for (let i = 0; i < 3 * n; i += 3)
-            filterTransform(m, half[i]!, half[i + 1]!, half[i + 2]!, rows, (i / 3) * n * size + at, size)
+          for (let i = 0; i < n; i++)
+            filterTransform(f, filterRow(half, i * taps, 1, taps), rows, i * n * size + at, size)
         }
         for (let column = count; column < width; column++)
           for (let position = 0; position < n * n; position++)
@@ -134,9 +151,9 @@ function transformFilters(w: Tensor, m: 2 | 4, p: Panels, to: Float32Array): voi
   }
 }
 
-export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): void {
+export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule): void {
   const { from, out } = c
-  const n = m + 2
+  const { m, n } = f
   const { lanes } = x.engine
   const channels = from.shape[c.channel]!
   const filters = out.shape[c.channel]!
@@ -145,7 +162,7 @@ export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): v
   const tiles = out.shape[0]! * down * across
   const panels = panelsOf(filters, channels, s.columns, lanes)
   const weights = x.program.buffer(`${x.op}.winograd`, 'float32', n * n * panels.size, 'constant', (to) =>
-    transformFilters(c.filter, m, panels, to as Float32Array),
+    transformFilters(c.filter, f, panels, to as Float32Array),
   )
   // Blocks of tiles that stay in the second-level cache from transform to transform, each in the caller's own scratch.
   const wanted = s.block * s.rows
@@ -200,29 +217,29 @@ export function winograd(x: Lowering, c: WinogradConv, m: 2 | 4, s: Schedule): v
             return [
               hold,
               ...loop(k.name('t'), 0, size, (t) =>
-                inputTile(k, c, m, plus(start, t), t, size, V, lanes, [down, across]),
+                inputTile(k, c, f, plus(start, t), t, size, V, lanes, [down, across]),
               ),
               ...product(k, false),
               ...loop(k.name('t'), 0, size, (t) =>
-                outputTile(k, x, c, m, plus(start, t), t, size, M, lanes, [down, across]),
+                outputTile(k, x, c, f, plus(start, t), t, size, M, lanes, [down, across]),
               ),
             ]
           },
           { mode: 'parallel' },
         ),
       macs,
-      amplification[m],
+      amplificationOf(f),
     )
     return
   }
   const over = (k: KernelBuilder, body: (t: Expr) => Statement[]): Statement[] =>
     loop(k.name('t'), 0, tiles, body, { mode: tiles > 1 ? 'parallel' : 'serial' })
   x.step(`winograd${m}_input`, (k) =>
-    over(k, (t) => inputTile(k, c, m, t, t, size, V, lanes, [down, across])),
+    over(k, (t) => inputTile(k, c, f, t, t, size, V, lanes, [down, across])),
   )
-  x.step(`winograd${m}_product`, (k) => product(k, true), macs, amplification[m])
+  x.step(`winograd${m}_product`, (k) => product(k, true), macs, amplificationOf(f))
   x.step(`winograd${m}_output`, (k) =>
-    over(k, (t) => outputTile(k, x, c, m, t, t, size, M, lanes, [down, across])),
+    over(k, (t) => outputTile(k, x, c, f, t, t, size, M, lanes, [down, across])),
   )
 }
 
@@ -262,7 +279,7 @@ function overChannels(
 function inputTile(
   k: KernelBuilder,
   c: WinogradConv,
-  m: 2 | 4,
+  f: Winograd,
   tile: Expr,
   slot: Expr,
   size: number,
@@ -270,7 +287,7 @@ function inputTile(
   lanes: number,
   grid: readonly [number, number],
 ): Statement[] {
-  const n = m + 2
+  const { m, n } = f
   const { from } = c
   const channels = from.shape[c.channel]!
   const [batch, y, xx] = tilePlace(tile, m, grid)
@@ -287,11 +304,11 @@ function inputTile(
         const d = Array.from({ length: n }, (_, i) =>
           h.let(k.loadPlace(from.buffer, plus(plus(base, ch), i * sy + j * sx), width)),
         )
-        columns.push(inputTransform(m, d, h).map((e) => h.let(e)))
+        columns.push(inputTransform(n, d, h).map((e) => h.let(e)))
       }
       for (let i = 0; i < n; i++) {
         const row = inputTransform(
-          m,
+          n,
           columns.map((col) => col[i]!),
           h,
         )
@@ -309,7 +326,7 @@ function outputTile(
   k: KernelBuilder,
   x: Lowering,
   c: WinogradConv,
-  m: 2 | 4,
+  f: Winograd,
   tile: Expr,
   slot: Expr,
   size: number,
@@ -317,7 +334,7 @@ function outputTile(
   lanes: number,
   grid: readonly [number, number],
 ): Statement[] {
-  const n = m + 2
+  const { m, n } = f
   const { out } = c
   const filters = out.shape[c.channel]!
   const [height, width] = out.shape.slice(c.first, c.first + 2) as [number, number]
@@ -354,11 +371,11 @@ function outputTile(
         const d = Array.from({ length: n }, (_, i) =>
           h.let(k.loadPlace(M, plus(plus(times(slot, filters), ch), (i * n + j) * size * filters), w)),
         )
-        half.push(outputTransform(m, d, h).map((e) => h.let(e)))
+        half.push(outputTransform(f, d, h).map((e) => h.let(e)))
       }
       for (let i = 0; i < rows; i++) {
         const row = outputTransform(
-          m,
+          f,
           half.map((col) => col[i]!),
           h,
         )

@@ -172,6 +172,12 @@ export class KernelBuilder {
     if (width === 1) return this.loadPlace(buffer, place)
     if (stride === 1) return this.loadPlace(buffer, place, width)
     if (stride === 0) return { kind: 'repeat', times: width, arg: this.loadPlace(buffer, place) }
+    if (stride === 2 && width >= 4 && this.buffers[buffer]!.dtype === 'float32') {
+      // Of two vectors that reach from the first element wanted to the last.
+      const lanes = Array.from({ length: width }, (_, i) => 2 * i + (2 * i < width ? 0 : 1))
+      const [a, b] = [0, width - 1].map((at) => this.loadPlace(buffer, plus(place, at), width))
+      return { kind: 'pick', lanes, a: a!, b: b! }
+    }
     return {
       kind: 'lanes',
       args: Array.from({ length: width }, (_, i) => this.loadPlace(buffer, plus(place, i * stride))),

@@ -46,14 +46,15 @@ class GraphCompiler {
     this.graph = graph
     this.options = options
     this.along = alongPixels(graph, {
-      saves: (n) => this.saves(n),
+      saves: (n) => this.saves(n, { apart: false }),
+      joins: (n) => this.saves(n, { joined: true }),
       planes: (n) => this.hasPlanes(n),
     })
     const planes = (n: Node): boolean => this.along.has(n.name) && this.hasPlanes(n)
     this.layout = layouts(
       graph,
       options.engine.tile[0],
-      (n) => planes(n) || this.compressible(n, !this.along.has(n.name))?.sparse === true,
+      (n) => planes(n) || this.compressible(n, this.place(n.name))?.sparse === true,
       planes,
     )
   }
@@ -94,18 +95,21 @@ class GraphCompiler {
   }
 
   /** A convolution with constant filters that may be compressed: its extent, and whether its schedule is a sparse one. */
-  private compressible(n: Node, apart: boolean): { extent: Extent; sparse: boolean } | undefined {
+  private compressible(
+    n: Node,
+    where: Pick<Extent, 'apart' | 'joined'>,
+  ): { extent: Extent; sparse: boolean } | undefined {
     const filter = n.inputs[1] == null ? undefined : this.graph.values[n.inputs[1]]!.constant
     if (!/^conv\dd$/.test(n.op) || !filter) return undefined
     const t = this.typeOf(n.outputs[0]!)
     const extent = convExtent(n, t.dtype, filter, filter.shape, t.shape)
     if (extent.density === undefined) return undefined
-    return { extent, sparse: this.schedule(n.name, extent, apart).sparse }
+    return { extent, sparse: this.schedule(n.name, extent, where).sparse }
   }
 
   /** Products that a convolution saves by its sparse form, as long as it needn't change the memory order. */
-  private saves(n: Node): number | undefined {
-    const found = this.compressible(n, false)
+  private saves(n: Node, where: Pick<Extent, 'apart' | 'joined'>): number | undefined {
+    const found = this.compressible(n, where)
     if (!found?.sparse) return undefined
     const { rows, depth, columns, density } = found.extent
     return rows * depth * columns * (1 - density! / sparseBelow(found.extent, this.options.engine))
@@ -118,8 +122,12 @@ class GraphCompiler {
     return t.dtype === 'float32' && hasPlanes(n, this.typeOf(filter).shape, this.typeOf(input).shape, t.shape)
   }
 
-  private schedule(node: string, given: Extent, apart = !this.along.has(node)): Schedule {
-    const x = apart && given.density !== undefined ? { ...given, apart } : given
+  private place(node: string): Pick<Extent, 'apart' | 'joined'> {
+    return this.along.has(node) ? { joined: true } : { apart: true }
+  }
+
+  private schedule(node: string, given: Extent, where = this.place(node)): Schedule {
+    const x = given.density !== undefined ? { ...given, ...where } : given
     return this.options.schedule?.(node, x) ?? defaultSchedule(x, this.options.engine)
   }
 

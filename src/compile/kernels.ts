@@ -30,7 +30,7 @@ export function kernelKey(graph: Graph, n: Node): string | undefined {
       `${layout}`,
     )
     const filter = graph.values[n.inputs[1]!]!.constant
-    const density = filter && filter.dtype === 'float32' ? densityOf(filter) : 1
+    const density = filter && filter.dtype === 'float32' ? densityOf(filter).density : 1
     if (density < 0.995) words.push(`density ${density.toFixed(2)}`)
   }
   return words.join(' ')

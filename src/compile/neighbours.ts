@@ -2,7 +2,7 @@
 // than one sparse convolution saves. So whole regions are decided on: sparse convolutions, with the depthwise and elementwise nodes
 // between them, which are as fast along pixels.
 
-import { consumers } from '../ir/graph.ts'
+import { consumers, producers } from '../ir/graph.ts'
 import type { Graph, Node, ValueId } from '../ir/types.ts'
 import { isElementwise } from './fuse.ts'
 import { isChannelwise } from './layout.ts'
@@ -13,6 +13,8 @@ const perElement = 64
 export type Along = {
   /** Products that a sparse form of a convolution saves; undefined where it has none, or none that is faster. */
   saves(n: Node): number | undefined
+  /** The same for a convolution with few zeros, were it computed so for its neighbours' sake: less than nothing. */
+  joins(n: Node): number | undefined
   /** Whether a node is a depthwise convolution with a form along pixels. */
   planes(n: Node): boolean
 }
@@ -27,7 +29,7 @@ const rankOf = (graph: Graph, v: ValueId): number => {
 }
 
 /** Names of the convolutions, sparse and depthwise, that run along pixels. */
-export function alongPixels(graph: Graph, { saves, planes }: Along): Set<string> {
+export function alongPixels(graph: Graph, { saves, joins, planes }: Along): Set<string> {
   const saved = graph.nodes.map((n) => saves(n))
   const member = graph.nodes.map(
     (n, i) =>
@@ -71,5 +73,16 @@ export function alongPixels(graph: Graph, { saves, planes }: Along): Set<string>
   graph.nodes.forEach((n, i) => {
     if (member[i] && !isElementwise(n.op) && (gain.get(root(i)) ?? 0) > 0) along.add(n.name)
   })
+  // A convolution before a region joins it where that costs less than the change of order between them.
+  const madeBy = producers(graph)
+  const accepted = (i: number): boolean => member[i] === true && (gain.get(root(i)) ?? 0) > 0
+  for (const n of graph.nodes) {
+    const cost = along.has(n.name) ? undefined : joins(n)
+    const [v, input] = [n.outputs[0]!, n.inputs[0]!]
+    if (cost === undefined || -cost > perElement * sizeOf(graph, v)) continue
+    const maker = madeBy[input]!
+    if (readBy[v]!.length > 0 && readBy[v]!.every(accepted) && (maker < 0 || accepted(maker)))
+      along.add(n.name)
+  }
   return along
 }

@@ -83,8 +83,12 @@ export type Schedule = {
 export type Extent = {
   /** Share of non-zeros among a convolution's filters, where they are constants that may be compressed. */
   readonly density?: number | undefined
+  /** The same of every two neighbouring filters taken together. */
+  readonly pairs?: number
   /** A neighbour wants another memory order than a sparse convolution (neighbours.ts). */
   readonly apart?: boolean
+  /** The neighbours are sparse: it is computed as they are, however few its zeros. */
+  readonly joined?: boolean
   readonly integer: boolean
   readonly rows: number
   readonly depth: number
@@ -121,7 +125,11 @@ export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number):
 
 export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
-  const sparse = !x.apart && (x.density ?? 1) < sparseBelow(x, engine) && x.rows >= 2 * engine.lanes
+  const sparse =
+    !x.apart &&
+    x.density !== undefined &&
+    (x.joined || x.density < sparseBelow(x, engine)) &&
+    x.rows >= 2 * engine.lanes
   if (sparse) return sparseSchedule(x, engine)
   const algorithm = algorithmFor(x, engine)
   const block = defaultBlock(x, algorithm, rows)
@@ -137,14 +145,16 @@ export const sparseBelow = (x: Extent, engine: Engine): number => engine.sparseB
  * then fits the first-level cache.
  */
 function sparseSchedule(x: Extent, engine: Engine): Schedule {
-  const rows = engine.lanes >= 16 ? 4 : 8
   const density = x.density ?? 1
+  // Two filters share what they load, and multiply by the zeros of each other's pattern.
+  const columns = (x.pairs ?? 1) < 1.1 * density ? 2 : 1
+  const rows = engine.lanes >= 16 || columns === 2 ? 4 : 8
   const pixels = rows * engine.lanes
   const near = Math.floor(firstLevelElements / pixels)
   const passes = Math.ceil(x.depth / near)
   const block = (x.depth * density) / passes >= 20 ? Math.ceil(x.depth / passes) : x.depth
   const algorithm = x.columns * density >= 6 ? 'spatialPack' : 'direct'
-  return { algorithm, sparse: true, rows, columns: 1, block, unroll: 1, ahead: false }
+  return { algorithm, sparse: true, rows, columns, block, unroll: 1, ahead: false }
 }
 
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */

@@ -3,7 +3,7 @@
 import { type KernelBuilder, vectorizes } from '../build.ts'
 import { typedConstant } from '../formula.ts'
 import { repeat, type Statement } from '../loops.ts'
-import type { View } from '../view.ts'
+import { memoryOrder, type View } from '../view.ts'
 import { copyLoops, type Lowering, orderFor } from './lowering.ts'
 
 export type Conv = {
@@ -33,13 +33,13 @@ export function convOf(x: Lowering): Conv {
 
 /**
  * The input seen with its padding: dimension d of the result starts `pads[d]` before the image. The border is the input's own where
- * its buffer has one (layout.ts), else a padded copy is made.
+ * its buffer has one (layout.ts), else a padded copy is made: channels innermost, unless it is to lie as the input does.
  */
 export function withBorder(
   x: Lowering,
   input: View,
   conv: Conv,
-  channelsInner: boolean,
+  order: 'channels inner' | 'any' | 'as it lies',
   extra: readonly number[] = [],
 ): View {
   // What whole tiles need beyond the padding counts as padding behind the image.
@@ -61,14 +61,16 @@ export function withBorder(
         const d = c.first + (i % c.rank)
         return p <= (i < c.rank ? border.before : border.after)[d]! && input.strides[d] === border.strides[d]
       }))
-  if (fits && (!channelsInner || input.strides[c.channel] === 1 || input.shape[c.channel] === 1))
+  if (fits && (order !== 'channels inner' || input.strides[c.channel] === 1 || input.shape[c.channel] === 1))
     return { ...input, shape: padded, offset }
-  // [batch, spatial…, channels] in memory.
-  const shape = [padded[0]!, ...padded.slice(c.first, c.first + c.rank), padded[c.channel]!]
-  const temp = x.program.temp(`${x.op}.padded`, input.dtype, shape)
-  const strides = padded.map((_, d) =>
-    d === 0 ? temp.strides[0]! : d === c.channel ? 1 : temp.strides[1 + d - c.first]!,
+  const inner = [0, ...Array.from({ length: c.rank }, (_, d) => c.first + d), c.channel]
+  const dims = order === 'as it lies' ? memoryOrder(input) : inner
+  const temp = x.program.temp(
+    `${x.op}.padded`,
+    input.dtype,
+    dims.map((d) => padded[d]!),
   )
+  const strides = padded.map((_, d) => temp.strides[dims.indexOf(d)]!)
   const whole: View = { ...temp, shape: padded, strides }
   if (!none) x.step('clear', (k) => clearLoops(k, orderFor([whole])[0]!))
   const inside = c.pads.slice(0, c.rank).reduce((o, p, d) => o + p * strides[c.first + d]!, 0)

@@ -38,7 +38,7 @@ export function convExtent(
       constant && isWinograd(n, filter)
         ? { height: spatial[0]!, width: spatial[1]!, taps: filter[2]! }
         : undefined,
-    density: constant && groups === 1 ? densityOf(weights) : undefined,
+    ...(constant && groups === 1 && densityOf(weights)),
   }
 }
 
@@ -88,7 +88,7 @@ export const conv: Lower = (x) => {
     sparseConv(
       x,
       {
-        from: withBorder(x, input, c, false),
+        from: withBorder(x, input, c, 'as it lies'),
         out: x.output(0),
         filter: x.constants[1]!,
         bias,
@@ -104,7 +104,7 @@ export const conv: Lower = (x) => {
   if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
     const m = s.algorithm === 'winograd4' && kernel[0] === 3 ? 4 : 2
     const extra = spatial.map((n) => winogradExtra(n, m))
-    const tiled = withBorder(x, input, c, true, extra)
+    const tiled = withBorder(x, input, c, 'channels inner', extra)
     const to = x.output(0)
     const { channel, first } = c
     winograd(
@@ -115,7 +115,7 @@ export const conv: Lower = (x) => {
     )
     return
   }
-  const from = withBorder(x, input, c, false)
+  const from = withBorder(x, input, c, 'any')
   const out = x.output(0)
   const step = (v: View, d: number): number => v.strides[c.first + d]!
   // Channels of zeros behind the others fill a pair, or a four (see layout.ts).

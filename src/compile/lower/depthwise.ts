@@ -25,7 +25,7 @@ import { rowMajorCopy } from './movement.ts'
 export function depthwise(x: Lowering, c: Conv): void {
   const [input, given, bias] = x.inputs as [View, View, View | undefined]
   const filter = isContiguous(given) ? given : rowMajorCopy(x, given)
-  const from = withBorder(x, input, c, true)
+  const from = withBorder(x, input, c, 'channels inner')
   const out = x.output(0)
   const [kh, kw] = filter.shape.slice(2) as [number, number]
   const channels = input.shape[c.channel]!

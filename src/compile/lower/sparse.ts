@@ -11,17 +11,23 @@ import { evenTiles, type Schedule } from '../schedule.ts'
 import { collapse, type View } from '../view.ts'
 import { copyLoops, type Lowering } from './lowering.ts'
 
-const known = new WeakMap<object, number>()
-/** Share of a constant's elements that are not zero. */
-export function densityOf(t: Tensor): number {
+const known = new WeakMap<object, { density: number; pairs: number }>()
+/** Share of a constant filter's elements that are not zero; and of those where one of two neighbouring filters has none. */
+export function densityOf(t: Tensor): { density: number; pairs: number } {
   const had = known.get(t.data)
   if (had !== undefined) return had
   const values = numbers(t)
-  let n = 0
-  for (let i = 0; i < values.length; i++) if (values[i] !== 0) n++
-  const density = values.length ? n / values.length : 1
-  known.set(t.data, density)
-  return density
+  let [n, either] = [0, 0]
+  const filter = Math.max(1, sizeOf(t.shape.slice(1)))
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] !== 0) n++
+    const first = Math.floor(i / filter) % 2 === 0
+    if (values[i] !== 0 || (first ? (values[i + filter] ?? 0) : values[i - filter]) !== 0) either++
+  }
+  const count = Math.max(1, values.length)
+  const found = values.length ? { density: n / count, pairs: either / count } : { density: 1, pairs: 1 }
+  known.set(t.data, found)
+  return found
 }
 
 export type SparseConv = {

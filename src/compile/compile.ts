@@ -10,10 +10,12 @@ import { applyFormula, typedConstant } from './formula.ts'
 import { fuse, type Group, isElementwise } from './fuse.ts'
 import { type Layout, layouts } from './layout.ts'
 import { type Program, repeat } from './loops.ts'
+import { takesBands } from './lower/bands.ts'
 import { clearLoops } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
+import { isDepthwise } from './lower/depthwise.ts'
 import { loweringOf } from './lower/index.ts'
-import { copyLoops, type Epilogue, type Lowering, NoLowering } from './lower/lowering.ts'
+import { copyLoops, type Epilogue, type Lowering, NoLowering, type Rows } from './lower/lowering.ts'
 import { hasPlanes } from './lower/planes.ts'
 import { alongPixels } from './neighbours.ts'
 import { defaultSchedule, type Engine, type Extent, type Schedule, sparseBelow } from './schedule.ts'
@@ -41,6 +43,9 @@ class GraphCompiler {
   private along: ReadonlySet<string> = new Set()
   private readonly gaps = new Map<string, { count: number; reason: string }>()
   private readonly direct = new Map<ValueId, number>()
+  /** Depthwise results that the pointwise convolution behind them takes by rows (lower/bands.ts). */
+  private banded: ReadonlySet<ValueId> = new Set()
+  private readonly deferred = new Map<ValueId, Rows & { readonly names: readonly string[] }>()
 
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
@@ -74,7 +79,9 @@ class GraphCompiler {
       if (!this.views.has(v) && !this.direct.has(v) && this.isPlain(v)) this.direct.set(v, id)
       return id
     })
-    for (const g of fuse(graph)) this.group(g)
+    const groups = fuse(graph)
+    this.banded = this.inBands(groups)
+    for (const g of groups) this.group(g)
     if (this.gaps.size > 0)
       throw new UnsupportedError(
         'compile',
@@ -115,6 +122,38 @@ class GraphCompiler {
     return rows * depth * columns * (1 - density! / sparseBelow(found.extent, this.options.engine))
   }
 
+  private isDepthwise(n: Node): boolean {
+    const [input, filter] = n.inputs as [ValueId, ValueId]
+    if (n.op !== 'conv2d' || this.typeOf(n.outputs[0]!).dtype !== 'float32') return false
+    const channels = this.typeOf(input).shape[n.attributes.layout === 'channelsLast' ? 3 : 1]!
+    return isDepthwise({ groups: n.attributes.groups as number }, this.typeOf(filter).shape, channels)
+  }
+
+  private inBands(groups: readonly Group[]): Set<ValueId> {
+    const { graph } = this
+    const readers = new Map<ValueId, Group[]>()
+    for (const g of groups)
+      for (const v of new Set(g.nodes.flatMap((i) => graph.nodes[i]!.inputs)))
+        if (v !== null) readers.set(v, [...(readers.get(v) ?? []), g])
+    const found = new Set<ValueId>()
+    for (const g of groups) {
+      const [first, [reader, ...others]] = [graph.nodes[g.nodes[0]!]!, readers.get(g.root) ?? []]
+      if (!reader || others.length > 0 || graph.outputs.includes(g.root) || !this.isDepthwise(first)) continue
+      const then = graph.nodes[reader.nodes[0]!]!
+      const filter = then.inputs[1] == null ? undefined : graph.values[then.inputs[1]]!.constant
+      if (then.inputs[0] !== g.root || then.attributes.layout !== first.attributes.layout) continue
+      if (reader.nodes.some((i) => graph.nodes[i] !== then && graph.nodes[i]!.inputs.includes(g.root)))
+        continue
+      if (!filter || !takesBands(then, filter.shape, this.typeOf(g.root).shape)) continue
+      if (this.along.has(first.name) || this.along.has(then.name)) continue
+      const t = this.typeOf(then.outputs[0]!)
+      const extent = convExtent(then, t.dtype, filter, filter.shape, t.shape)
+      const s = this.schedule(then.name, extent)
+      if (t.dtype === 'float32' && !s.sparse && s.algorithm === 'spatialPack') found.add(g.root)
+    }
+    return found
+  }
+
   private hasPlanes(n: Node): boolean {
     const [input, filter] = n.inputs as [ValueId, ValueId]
     if (n.op !== 'conv2d' || !this.graph.values[filter]!.constant) return false
@@ -148,6 +187,10 @@ class GraphCompiler {
   private view(v: ValueId): View {
     const known = this.views.get(v)
     if (known) return known
+    if (this.deferred.has(v)) {
+      const t = this.typeOf(v)
+      return { buffer: -1, dtype: t.dtype, shape: t.shape, strides: t.shape.map(() => 0), offset: 0 }
+    }
     const value = this.graph.values[v]!
     if (!value.constant) throw new BugError(`compile: ${value.name} is used before it is made`)
     const view = this.program.constant(value.constant, value.name)
@@ -289,7 +332,8 @@ class GraphCompiler {
 
   private lowering(first: Node, g: Group, fused: readonly Node[], anchored: boolean): Lowering {
     const { program, options, graph } = this
-    const names = [...new Set(g.nodes.map((i) => graph.nodes[i]!.name))]
+    const rows = first.inputs[0] == null ? undefined : this.deferred.get(first.inputs[0])
+    const names = [...new Set([...(rows?.names ?? []), ...g.nodes.map((i) => graph.nodes[i]!.name)])]
     const constants = first.inputs.map((v) => (v === null ? undefined : graph.values[v]!.constant))
     const self = this
     return {
@@ -314,6 +358,10 @@ class GraphCompiler {
       alias: (i, view) => {
         this.views.set(first.outputs[i]!, view)
       },
+      rows,
+      defer: this.banded.has(g.root)
+        ? (made) => void this.deferred.set(g.root, { ...made, names })
+        : undefined,
       step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
       schedule: (x) => this.schedule(first.name, x),
       planes: this.along.has(first.name),

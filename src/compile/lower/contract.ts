@@ -28,6 +28,8 @@ export type Operand = {
   readonly offset: number
   readonly groups: readonly number[]
   readonly rows: readonly number[]
+  /** Elements that are known only when the kernel runs, beyond the offset. */
+  readonly base?: Expr
 }
 
 export type Contraction = {
@@ -184,6 +186,9 @@ export function contract(
     const [gl, gr, ...go] = [c.left.groups, c.right.groups, ...outs.map((o) => o.groups)].map((strides) =>
       placeIn(g, c.groups, strides),
     ) as [Expr, Expr, ...Expr[]]
+    outs.forEach((o, i) => {
+      if (o.base) go[i] = plus(go[i]!, o.base)
+    })
     const panel = (index: Expr, width: number): Statement[] => {
       const firstTile = times(b, block)
       const last = call('min', plus(firstTile, block), constant(tiles.tiles))

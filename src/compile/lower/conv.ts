@@ -7,9 +7,10 @@ import { rounded } from '../formula.ts'
 import { isWinograd } from '../layout.ts'
 import type { Extent } from '../schedule.ts'
 import { isContiguous, type View } from '../view.ts'
+import { bandOf, inBands } from './bands.ts'
 import { convOf, withBorder } from './border.ts'
 import type { Contraction } from './contract.ts'
-import { depthwise } from './depthwise.ts'
+import { depthwise, isDepthwise } from './depthwise.ts'
 import { copyLoops, type Lower, type Lowering } from './lowering.ts'
 import { rowMajorCopy } from './movement.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
@@ -63,13 +64,7 @@ export const conv: Lower = (x) => {
   const [filters, perGroup] = filter.shape as [number, number]
   const kernel = filter.shape.slice(2)
   const channels = input.shape[c.channel]!
-  if (
-    c.groups === channels &&
-    filters === channels &&
-    c.rank === 2 &&
-    c.groups > 1 &&
-    (dtype === 'float32' || dtype === 'int32')
-  ) {
+  if (isDepthwise(c, filter.shape, channels) && (dtype === 'float32' || dtype === 'int32')) {
     if (x.planes) depthwisePlanes(x, c, input, filter, bias)
     else depthwise(x, c)
     return
@@ -115,7 +110,8 @@ export const conv: Lower = (x) => {
     )
     return
   }
-  const from = withBorder(x, input, c, 'any')
+  const band = x.rows && bandOf(x, input, c, spatial)
+  const from = band?.view ?? withBorder(x, input, c, 'any')
   const out = x.output(0)
   const step = (v: View, d: number): number => v.strides[c.first + d]!
   // Channels of zeros behind the others fill a pair, or a four (see layout.ts).
@@ -163,11 +159,11 @@ export const conv: Lower = (x) => {
     rows: [from.strides[0]!, ...spatial.map((_, d) => step(from, d) * c.strides[d]!)],
     depth: [...kernel.map((_, d) => step(from, d) * c.dilations[d]!), column(from)],
   }
-  const rowShape = [out.shape[0]!, ...spatial]
+  const rowShape = [out.shape[0]!, ...(band ? [band.count, spatial[1]!] : spatial)]
   const depthShape = [...kernel, inner]
   const left =
     s.algorithm === 'im2col' && c.groups === 1 ? im2col(x, windows, from, rowShape, depthShape) : windows
-  contraction(x, `${x.op}_${s.algorithm}`, s, {
+  const product: Contraction = {
     type,
     pair,
     groups: [c.groups],
@@ -182,7 +178,9 @@ export const conv: Lower = (x) => {
       biasView
         ? x.epilogue.apply(rounded(call('add', sum, operands[0]!), dtype), operands.slice(1), width)
         : x.epilogue.apply(rounded(sum, dtype), operands, width),
-  })
+  }
+  if (band) inBands(x, band, product, s)
+  else contraction(x, `${x.op}_${s.algorithm}`, s, product)
 }
 
 /** Every window as a row of its own. */

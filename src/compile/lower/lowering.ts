@@ -17,6 +17,13 @@ export type Epilogue = {
   apply(value: Expr, operands: readonly Expr[], lanes: number): Expr
 }
 
+/** Rows of the one image of a result whose only reader asks for them as it goes. */
+export type Rows = {
+  readonly macs: number
+  /** Computes rows `from` … `from` + count − 1 into `to`, whose row 0 is the first of them. */
+  make(k: KernelBuilder, from: Expr, count: number, to: View): Statement[]
+}
+
 export type Lowering = {
   readonly op: string
   readonly attributes: Attributes
@@ -33,6 +40,10 @@ export type Lowering = {
   output(k: number): View
   /** Says that result k is a view of a buffer that exists: nothing is computed. Only where nothing is fused. */
   alias(k: number, view: View): void
+  /** Present where the only reader of result 0 takes it by rows: nothing is computed but what it asks for, and no output is made. */
+  readonly defer?: ((rows: Rows) => void) | undefined
+  /** Present where input 0 is such a result: its view has a shape and no memory. */
+  readonly rows?: Rows | undefined
   /** Adds a step that computes this node. */
   step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number, amplification?: number): void
   schedule(x: Extent): Schedule

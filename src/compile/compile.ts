@@ -3,6 +3,7 @@
 import { isBig, isFloat } from '../core/dtype.ts'
 import { BugError, UnsupportedError } from '../core/errors.ts'
 import { numbers, sizeOf } from '../core/tensor.ts'
+import { producers } from '../ir/graph.ts'
 import type { Expr } from '../ir/scalar.ts'
 import { type Graph, isStatic, type Node, type ValueId } from '../ir/types.ts'
 import { ProgramBuilder, rowMajor } from './build.ts'
@@ -31,6 +32,26 @@ export function compile(graph: Graph, options: CompileOptions): Program {
   return compiler.run()
 }
 
+/** Whether a value is bytes less a byte, as int16: what rewrite/integers.ts makes for products. */
+function isCentred(graph: Graph, madeBy: Int32Array, v: ValueId): boolean {
+  const of = (x: ValueId | null | undefined, op: string): Node | undefined => {
+    const n = x == null || madeBy[x]! < 0 ? undefined : graph.nodes[madeBy[x]!]
+    return n?.op === op ? n : undefined
+  }
+  const byte = (x: ValueId): boolean => {
+    const { type } = graph.values[x]!
+    return type.kind === 'tensor' && (type.dtype === 'uint8' || type.dtype === 'int8')
+  }
+  const less = (x: ValueId | null | undefined): ValueId | null | undefined => {
+    const n = of(x, 'sub')
+    const zero = n && graph.values[n.inputs[1]!]!.constant
+    return zero && numbers(zero).every((z) => z >= -128 && z <= 255) ? n.inputs[0] : x
+  }
+  const widened = of(less(v), 'cast')
+  const inner = widened && of(less(widened.inputs[0]), 'cast')
+  return [widened, inner].some((n) => n?.inputs[0] != null && byte(n.inputs[0]))
+}
+
 class GraphCompiler {
   private readonly graph: Graph
   private readonly options: CompileOptions
@@ -40,10 +61,12 @@ class GraphCompiler {
   /** Convolutions that run along pixels: sparse ones where that pays off, and depthwise ones between them. */
   private along: ReadonlySet<string> = new Set()
   private readonly gaps = new Map<string, { count: number; reason: string }>()
+  private readonly madeBy: Int32Array
   private readonly direct = new Map<ValueId, number>()
 
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
+    this.madeBy = producers(graph)
     this.options = options
     this.along = alongPixels(graph, {
       saves: (n) => this.saves(n, { apart: false }),
@@ -161,6 +184,12 @@ class GraphCompiler {
     const name = this.graph.values[v]!.name
     const out = this.direct.get(v)
     if (out !== undefined) return rowMajor(out, t.dtype, t.shape)
+    const view = this.placed(v, t, name)
+    if (t.dtype === 'int16' && isCentred(this.graph, this.madeBy, v)) this.program.centred.add(view.buffer)
+    return view
+  }
+
+  private placed(v: ValueId, t: ReturnType<GraphCompiler['typeOf']>, name: string): View {
     const l = this.layout[v]
     if (!l || t.shape.length === 0) return this.program.temp(name, t.dtype, t.shape)
     const padded = t.shape.map((n, d) => n + l.before[d]! + l.after[d]!)

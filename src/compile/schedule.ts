@@ -170,7 +170,7 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
     n * (engine.name.startsWith('c-') ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
   let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
   best[0] += weight(x.depth * x.columns)
-  for (const m of taps === 3 ? [2, 4] : [2]) {
+  for (const m of taps === 3 && !x.integer ? [2, 4] : [2]) {
     const area = (m + taps - 1) ** 2
     const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)
     const weights = area * channels * x.columns

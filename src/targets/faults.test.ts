@@ -125,7 +125,7 @@ describe('a compiler', () => {
   test('that makes garbage gives an error, not a crash', async () => {
     const making = script(
       'garbage',
-      '[ "$1" = --version ] && echo garbage 1\nfor last; do :; done; echo x > "$last"',
+      '[ "$1" = --version ] && echo garbage 1 && exit\nfor last; do :; done; echo x > "$last"',
     )
     const code = `
       import { c } from ${JSON.stringify(new URL('./c.ts', import.meta.url).href)}

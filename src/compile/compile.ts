@@ -13,6 +13,7 @@ import { type Layout, layouts } from './layout.ts'
 import { type Program, repeat } from './loops.ts'
 import { clearLoops } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
+import { expands } from './lower/expansion.ts'
 import { loweringOf } from './lower/index.ts'
 import { copyLoops, type Epilogue, type Lowering, NoLowering } from './lower/lowering.ts'
 import { hasPlanes } from './lower/planes.ts'
@@ -60,6 +61,8 @@ class GraphCompiler {
   private readonly layout: ReturnType<typeof layouts>
   /** Convolutions that run along pixels: sparse ones where that pays off, and depthwise ones between them. */
   private along: ReadonlySet<string> = new Set()
+  /** Pointwise convolutions that their readers compute, by their result. */
+  private readonly before = new Map<ValueId, { lowering: Lowering; group: Group }>()
   private readonly gaps = new Map<string, { count: number; reason: string }>()
   private readonly madeBy: Int32Array
   private readonly direct = new Map<ValueId, number>()
@@ -251,19 +254,43 @@ class GraphCompiler {
     }
     const anchored = !isElementwise(first.op)
     const fused = anchored ? g.nodes.slice(1) : g.nodes
+    const lowering = this.lowering(
+      first,
+      g,
+      fused.map((i) => graph.nodes[i]!),
+      anchored,
+    )
     try {
-      lower(
-        this.lowering(
-          first,
-          g,
-          fused.map((i) => graph.nodes[i]!),
-          anchored,
-        ),
-      )
+      if (this.isExpansion(first, g, lowering)) {
+        this.before.set(g.root, { lowering, group: g })
+        // Nothing is stored: only the shape counts.
+        const t = this.typeOf(g.root)
+        this.views.set(g.root, rowMajor(-1, t.dtype, t.shape))
+      } else lower(lowering)
     } catch (e) {
       if (!(e instanceof NoLowering)) throw e
       this.refuse(first, e.message)
     }
+  }
+
+  /** Whether a sparse pointwise convolution is computed inside the depthwise one that alone reads it. */
+  private isExpansion(n: Node, g: Group, lowering: Lowering): boolean {
+    const { graph } = this
+    const found = this.along.has(n.name) ? this.compressible(n, this.place(n.name)) : undefined
+    if (!found?.sparse || n.op !== 'conv2d' || lowering.epilogue.operands.length > 0) return false
+    const [reader, ...others] = graph.nodes.filter((r) => r.inputs.includes(g.root))
+    if (!reader || others.length > 0 || graph.outputs.includes(g.root)) return false
+    const planes = reader.inputs[0] === g.root && this.along.has(reader.name) && this.hasPlanes(reader)
+    const { attributes: a } = n
+    const all = (list: unknown, value: number): boolean =>
+      (list as readonly number[]).every((v) => v === value)
+    const pointwise = all(this.typeOf(n.inputs[1]!).shape.slice(2), 1) && all(a.strides, 1) && all(a.pads, 0)
+    if (!planes || !pointwise) return false
+    const width = a.layout === 'channelsLast' ? 2 : 3
+    const input = this.view(n.inputs[0]!)
+    return (
+      input.strides[width] === 1 && expands(found.extent, input, input.shape[width]!, this.options.engine)
+    )
   }
 
   private refuse(n: Node, reason: string): void {
@@ -318,7 +345,8 @@ class GraphCompiler {
 
   private lowering(first: Node, g: Group, fused: readonly Node[], anchored: boolean): Lowering {
     const { program, options, graph } = this
-    const names = [...new Set(g.nodes.map((i) => graph.nodes[i]!.name))]
+    const before = first.inputs[0] == null ? undefined : this.before.get(first.inputs[0])
+    const names = [...new Set([...(before?.group.nodes ?? []), ...g.nodes].map((i) => graph.nodes[i]!.name))]
     const constants = first.inputs.map((v) => (v === null ? undefined : graph.values[v]!.constant))
     const self = this
     return {
@@ -346,6 +374,7 @@ class GraphCompiler {
       step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
       schedule: (x) => this.schedule(first.name, x),
       planes: this.along.has(first.name),
+      ...(before && { before: before.lowering }),
     }
   }
 }

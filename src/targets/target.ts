@@ -22,6 +22,8 @@ export type Executable = {
    */
   run(inputs: readonly Datum[], into?: readonly Tensor[]): Promise<readonly Datum[]>
   dispose(): Promise<void>
+  /** Where the code itself reads and writes, if JavaScript may look there: a run with these as inputs or `into` copies nothing. */
+  readonly places?: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] }
   /** Milliseconds of the last run where it was made, without the way there and back; absent where there is no way. */
   lastMs?(): number
   /** By node name: how much the algorithm chosen for it amplifies rounding over a plain sum of products (Winograd). Default 1. */

@@ -1,6 +1,7 @@
 // The product of two 512 × 512 matrices of float32, the second constant (as a layer's weights are) or not, as a share of the peak that
 // is measured in turn with it: `node bench/gemm.ts [--rounds 15]`; with `--peers` also against the peers, with the options of the other
-// comparisons. What is timed is the executable's `run`, as users call it: inputs copied in, outputs allocated and copied out, or copied into the arrays of the run before.
+// comparisons. What is timed is the executable's `run`, as users call it: inputs copied in, outputs allocated and copied out, or copied into the arrays of the run before, or nothing copied
+// (`places`; C works on the arrays that it is given anyway).
 
 import { parseArgs } from 'node:util'
 import { rng } from '../src/core/rng.ts'
@@ -53,8 +54,9 @@ const promised: readonly (readonly [string, PeakEngine, number])[] = [
 const [windowMs, windows] = [10, 8]
 const operations = 2 * n ** 3
 
-const ways = ['new', 'again'] as const
+const ways = ['new', 'reuse', 'place'] as const
 type Way = (typeof ways)[number]
+const called = { new: 'new ones', reuse: 'used again', place: 'in place' } as const
 type Subject = {
   readonly name: string
   readonly engine: PeakEngine
@@ -62,7 +64,7 @@ type Subject = {
   readonly child: Child
   /** Runs that fill a window. */
   readonly runs: number
-  /** Billions of operations a second of processor time, of `run` as it is and of `run` into outputs that are used again. */
+  /** Billions of operations a second of processor time, of `run` as it is, into outputs that are used again, and in place. */
   readonly rates: Record<Way, number[]>
   /** The same as shares of the peak of that turn. */
   readonly shares: Record<Way, number[]>
@@ -79,7 +81,7 @@ const ask = async <K extends keyof Questions>(
 async function rateOf({ child, runs }: Pick<Subject, 'child' | 'runs'>, way: Way): Promise<number> {
   let best = 0
   for (let i = 0; i < windows; i++) {
-    const { cpuMs } = await ask(child, 'run', { runs, reuse: way === 'again' })
+    const { cpuMs } = await ask(child, 'run', { runs, ...(way !== 'new' && { outputs: way }) })
     best = Math.max(best, (runs * operations) / cpuMs / 1e6)
   }
   return best
@@ -109,8 +111,8 @@ async function measureShares(model: BenchModel, rounds: number): Promise<void> {
         goal,
         child,
         runs,
-        rates: { new: [], again: [] },
-        shares: { new: [], again: [] },
+        rates: { new: [], reuse: [], place: [] },
+        shares: { new: [], reuse: [], place: [] },
       })
     } catch (e) {
       child.kill()
@@ -144,7 +146,7 @@ async function measureShares(model: BenchModel, rounds: number): Promise<void> {
       const share = median(s.shares[way])
       const cells = [
         s.name,
-        way === 'new' ? 'new ones' : 'used again',
+        called[way],
         median(s.rates[way]).toFixed(1),
         s.engine,
         median(peaks.get(s.engine)!).toFixed(1),

@@ -9,7 +9,7 @@ import { evaluate } from '../src/ir/evaluate.ts'
 import { specialize } from '../src/ir/specialize.ts'
 import type { Graph } from '../src/ir/types.ts'
 import { bench } from '../src/studies/bench.ts'
-import type { BenchModel } from '../src/studies/bench-options.ts'
+import type { BenchModel, BenchSubject } from '../src/studies/bench-options.ts'
 import { type BenchResult, rowName } from '../src/studies/bench-result.ts'
 import { randomInputs } from '../src/studies/inputs.ts'
 import { openSource } from '../src/studies/models.ts'
@@ -52,12 +52,24 @@ function answersMarkdown(results: readonly BenchResult[]): string {
   ].join('\n')
 }
 
-const { models, subjects, threads, out, options } = readArguments({
+const {
+  models,
+  subjects: chosen,
+  threads,
+  out,
+  options,
+} = readArguments({
   models: ['resnet-50-uint8'],
   targets: ['c', 'wasm:fast', 'wasm:safe', 'onnxruntime', 'onnxruntime-web'],
   threads: [1, 2],
 })
 const vnni = probeProcessor().features?.includes('avx512_vnni') ?? false
+// Where both are there, the code for processors without VNNI runs beside the other.
+const subjects = chosen.flatMap((s): BenchSubject[] =>
+  vnni && s.target.name === 'c'
+    ? [s, { target: s.target, variant: 'avx2', options: { ...s.options, vector: 'avx2' } }]
+    : [s],
+)
 /** Throughput against the peer, as the project promises it. */
 const promised = [
   ['c', 'onnxruntime', vnni ? 1 : 0.9],

@@ -53,7 +53,7 @@ export { type SampleOptions, samplesFor } from './studies/samples.ts'
 // Targets
 
 export { type OpenSide, openSide, type SideOptions } from './studies/sides.ts'
-export { type Registry, subjectsFor } from './studies/subjects.ts'
+export { apart, type Registry, subjectsFor } from './studies/subjects.ts'
 export { type CompiledModel, openCompiled, saveCompiled } from './targets/compiled.ts'
 export { probeMachine, sayMachine } from './targets/processor.ts'
 export { environmentNames, peersAdd } from './targets/python/environments.ts'

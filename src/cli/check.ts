@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import {
   count,
@@ -60,20 +61,24 @@ export const check: Verb = {
       ...(await api.samplesFor(model, { ...sampleOptions(options, api.InputError), files: api.nodeFiles })),
       ...(classes && { classes }),
     }
-    const subjects = api.subjectsFor(await api.registry(), model, subjectOptions(options))
+    const memoryBytes = Math.round(totalmem() * 0.8)
+    const chosen = api.subjectsFor(await api.registry(), model, subjectOptions(options))
+    const { subjects, end } = api.apart(chosen, { memoryBytes })
     const records = options.tuned ? api.openTuning() : undefined
     const graphs = records ? [api.graphFor(model.graph, data.samples[0]!)] : []
-    const result = await api.check(model, data, {
-      subjects: records
-        ? subjects.map((s) => ({ ...s, options: api.withTuned(graphs, s, records) }))
-        : subjects,
-      command: io.command,
-      machine: { strata: io.version, machine: api.sayMachine(api.probeMachine()) },
-      attribute: options.attribute as number,
-      repeats: options.repeats as number,
-      seed: options.seed as number,
-      progress: io.progress,
-    })
+    const result = await api
+      .check(model, data, {
+        subjects: records
+          ? subjects.map((s) => ({ ...s, options: api.withTuned(graphs, s, records) }))
+          : subjects,
+        command: io.command,
+        machine: { strata: io.version, machine: api.sayMachine(api.probeMachine()) },
+        attribute: options.attribute as number,
+        repeats: options.repeats as number,
+        seed: options.seed as number,
+        progress: io.progress,
+      })
+      .finally(end)
     const folder = options.report === false ? null : (options.report as string)
     const path = folder && join(folder, 'report.html')
     const whole = { ...result, report: path }

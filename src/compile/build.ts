@@ -35,6 +35,8 @@ export type Border = {
 export class ProgramBuilder {
   /** By buffer. */
   readonly borders = new Map<number, Border>()
+  /** Buffers of int16 that hold bytes less a zero point: within ±255. */
+  readonly centred = new Set<number>()
   readonly buffers: Buffer[] = []
   readonly kernels: Kernel[] = []
   readonly steps: Step[] = []

@@ -3,6 +3,7 @@
 import { isBig, isFloat } from '../core/dtype.ts'
 import { BugError, UnsupportedError } from '../core/errors.ts'
 import { numbers, sizeOf } from '../core/tensor.ts'
+import { producers } from '../ir/graph.ts'
 import type { Expr } from '../ir/scalar.ts'
 import { type Graph, isStatic, type Node, type ValueId } from '../ir/types.ts'
 import { ProgramBuilder, rowMajor } from './build.ts'
@@ -14,6 +15,7 @@ import { takesBands } from './lower/bands.ts'
 import { clearLoops } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
 import { isDepthwise } from './lower/depthwise.ts'
+import { expands } from './lower/expansion.ts'
 import { loweringOf } from './lower/index.ts'
 import { copyLoops, type Epilogue, type Lowering, NoLowering, type Rows } from './lower/lowering.ts'
 import { hasPlanes } from './lower/planes.ts'
@@ -33,6 +35,26 @@ export function compile(graph: Graph, options: CompileOptions): Program {
   return compiler.run()
 }
 
+/** Whether a value is bytes less a byte, as int16: what rewrite/integers.ts makes for products. */
+function isCentred(graph: Graph, madeBy: Int32Array, v: ValueId): boolean {
+  const of = (x: ValueId | null | undefined, op: string): Node | undefined => {
+    const n = x == null || madeBy[x]! < 0 ? undefined : graph.nodes[madeBy[x]!]
+    return n?.op === op ? n : undefined
+  }
+  const byte = (x: ValueId): boolean => {
+    const { type } = graph.values[x]!
+    return type.kind === 'tensor' && (type.dtype === 'uint8' || type.dtype === 'int8')
+  }
+  const less = (x: ValueId | null | undefined): ValueId | null | undefined => {
+    const n = of(x, 'sub')
+    const zero = n && graph.values[n.inputs[1]!]!.constant
+    return zero && numbers(zero).every((z) => z >= -128 && z <= 255) ? n.inputs[0] : x
+  }
+  const widened = of(less(v), 'cast')
+  const inner = widened && of(less(widened.inputs[0]), 'cast')
+  return [widened, inner].some((n) => n?.inputs[0] != null && byte(n.inputs[0]))
+}
+
 class GraphCompiler {
   private readonly graph: Graph
   private readonly options: CompileOptions
@@ -41,7 +63,10 @@ class GraphCompiler {
   private readonly layout: ReturnType<typeof layouts>
   /** Convolutions that run along pixels: sparse ones where that pays off, and depthwise ones between them. */
   private along: ReadonlySet<string> = new Set()
+  /** Pointwise convolutions that their readers compute, by their result. */
+  private readonly before = new Map<ValueId, { lowering: Lowering; group: Group }>()
   private readonly gaps = new Map<string, { count: number; reason: string }>()
+  private readonly madeBy: Int32Array
   private readonly direct = new Map<ValueId, number>()
   /** Depthwise results that the pointwise convolution behind them takes by rows (lower/bands.ts). */
   private banded: ReadonlySet<ValueId> = new Set()
@@ -49,6 +74,7 @@ class GraphCompiler {
 
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
+    this.madeBy = producers(graph)
     this.options = options
     this.along = alongPixels(graph, {
       saves: (n) => this.saves(n, { apart: false }),
@@ -204,6 +230,12 @@ class GraphCompiler {
     const name = this.graph.values[v]!.name
     const out = this.direct.get(v)
     if (out !== undefined) return rowMajor(out, t.dtype, t.shape)
+    const view = this.placed(v, t, name)
+    if (t.dtype === 'int16' && isCentred(this.graph, this.madeBy, v)) this.program.centred.add(view.buffer)
+    return view
+  }
+
+  private placed(v: ValueId, t: ReturnType<GraphCompiler['typeOf']>, name: string): View {
     const l = this.layout[v]
     if (!l || t.shape.length === 0) return this.program.temp(name, t.dtype, t.shape)
     const padded = t.shape.map((n, d) => n + l.before[d]! + l.after[d]!)
@@ -265,19 +297,43 @@ class GraphCompiler {
     }
     const anchored = !isElementwise(first.op)
     const fused = anchored ? g.nodes.slice(1) : g.nodes
+    const lowering = this.lowering(
+      first,
+      g,
+      fused.map((i) => graph.nodes[i]!),
+      anchored,
+    )
     try {
-      lower(
-        this.lowering(
-          first,
-          g,
-          fused.map((i) => graph.nodes[i]!),
-          anchored,
-        ),
-      )
+      if (this.isExpansion(first, g, lowering)) {
+        this.before.set(g.root, { lowering, group: g })
+        // Nothing is stored: only the shape counts.
+        const t = this.typeOf(g.root)
+        this.views.set(g.root, rowMajor(-1, t.dtype, t.shape))
+      } else lower(lowering)
     } catch (e) {
       if (!(e instanceof NoLowering)) throw e
       this.refuse(first, e.message)
     }
+  }
+
+  /** Whether a sparse pointwise convolution is computed inside the depthwise one that alone reads it. */
+  private isExpansion(n: Node, g: Group, lowering: Lowering): boolean {
+    const { graph } = this
+    const found = this.along.has(n.name) ? this.compressible(n, this.place(n.name)) : undefined
+    if (!found?.sparse || n.op !== 'conv2d' || lowering.epilogue.operands.length > 0) return false
+    const [reader, ...others] = graph.nodes.filter((r) => r.inputs.includes(g.root))
+    if (!reader || others.length > 0 || graph.outputs.includes(g.root)) return false
+    const planes = reader.inputs[0] === g.root && this.along.has(reader.name) && this.hasPlanes(reader)
+    const { attributes: a } = n
+    const all = (list: unknown, value: number): boolean =>
+      (list as readonly number[]).every((v) => v === value)
+    const pointwise = all(this.typeOf(n.inputs[1]!).shape.slice(2), 1) && all(a.strides, 1) && all(a.pads, 0)
+    if (!planes || !pointwise) return false
+    const width = a.layout === 'channelsLast' ? 2 : 3
+    const input = this.view(n.inputs[0]!)
+    return (
+      input.strides[width] === 1 && expands(found.extent, input, input.shape[width]!, this.options.engine)
+    )
   }
 
   private refuse(n: Node, reason: string): void {
@@ -333,7 +389,9 @@ class GraphCompiler {
   private lowering(first: Node, g: Group, fused: readonly Node[], anchored: boolean): Lowering {
     const { program, options, graph } = this
     const rows = first.inputs[0] == null ? undefined : this.deferred.get(first.inputs[0])
-    const names = [...new Set([...(rows?.names ?? []), ...g.nodes.map((i) => graph.nodes[i]!.name)])]
+    const before = first.inputs[0] == null ? undefined : this.before.get(first.inputs[0])
+    const own = [...(before?.group.nodes ?? []), ...g.nodes].map((i) => graph.nodes[i]!.name)
+    const names = [...new Set([...(rows?.names ?? []), ...own])]
     const constants = first.inputs.map((v) => (v === null ? undefined : graph.values[v]!.constant))
     const self = this
     return {
@@ -365,6 +423,7 @@ class GraphCompiler {
       step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
       schedule: (x) => this.schedule(first.name, x),
       planes: this.along.has(first.name),
+      ...(before && { before: before.lowering }),
     }
   }
 }

@@ -140,7 +140,8 @@ export function layouts(
   function extra(n: Node, d: number, start: number): number {
     const out = shapeOf(graph, n.outputs[0]!)
     const filter = shapeOf(graph, n.inputs[1]!)
-    return isWinograd(n, filter) ? winogradExtra(out[start + d]!, filter[2] === 3 ? 4 : 2) : 0
+    const largest = n.op === 'conv2d' && filter[2] === 3 ? 4 : 2
+    return isWinograd(n, filter) ? winogradExtra(out[start + d]!, largest) : 0
   }
   return graph.values.map((_, v) => ({
     order: orderOf(v),
@@ -174,9 +175,9 @@ export const isWinograd = (
   n: { readonly op: string; readonly attributes: Node['attributes'] },
   filter: readonly number[],
 ): boolean =>
-  n.op === 'conv2d' &&
+  (n.op === 'conv2d' || n.op === 'convInteger2d') &&
   n.attributes.groups === 1 &&
-  ['3,3', '5,5'].includes(String(filter.slice(2))) &&
+  (n.op === 'conv2d' ? ['3,3', '5,5'] : ['3,3']).includes(String(filter.slice(2))) &&
   String(n.attributes.strides) === '1,1' &&
   String(n.attributes.dilations) === '1,1'
 

@@ -11,6 +11,8 @@ export type Engine = {
   readonly tile: readonly [rows: number, columns: number]
   /** The same for integer products, which need a register more for each. */
   readonly integerTile: readonly [rows: number, columns: number]
+  /** Reduction steps of integer products in one iteration of the innermost loop, where not 1. */
+  readonly integerUnroll?: number
   /** Whether one instruction adds four products of uint8 and int8 to a sum of 32 bits; else pairs of int16 are multiplied. */
   readonly bytes?: boolean
   /** See `Schedule.ahead`. */
@@ -26,6 +28,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     lanes: 4,
     tile: [6, 8],
     integerTile: [4, 8],
+    integerUnroll: 4,
     sparseBelow: 0.25,
     ahead: true,
   },
@@ -35,6 +38,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     lanes: 8,
     tile: [6, 16],
     integerTile: [5, 16],
+    integerUnroll: 2,
     sparseBelow: 0.45,
   },
   'c-vnni': {
@@ -52,7 +56,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     integerTile: [10, 32],
     sparseBelow: 0.45,
   },
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.45 },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45 },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
   'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
 }
@@ -133,7 +137,8 @@ export function defaultSchedule(x: Extent, engine: Engine): Schedule {
   if (sparse) return sparseSchedule(x, engine)
   const algorithm = algorithmFor(x, engine)
   const block = defaultBlock(x, algorithm, rows)
-  return { algorithm, sparse, rows, columns, block, unroll: 1, ahead: engine.ahead ?? false }
+  const unroll = x.integer ? (engine.integerUnroll ?? 1) : 1
+  return { algorithm, sparse, rows, columns, block, unroll, ahead: engine.ahead ?? false }
 }
 
 /** Sparse products pay off below a density that the engine's vector loads decide; Winograd's dense ones are fewer. */
@@ -170,7 +175,7 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
     n * (engine.name.startsWith('c-') ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
   let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
   best[0] += weight(x.depth * x.columns)
-  for (const m of taps === 3 ? [2, 4] : [2]) {
+  for (const m of taps === 3 && !x.integer ? [2, 4] : [2]) {
     const area = (m + taps - 1) ** 2
     const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)
     const weights = area * channels * x.columns

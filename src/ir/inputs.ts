@@ -26,20 +26,30 @@ export function checkInputs(graph: Graph, inputs: readonly Datum[]): void {
 
 /** Throws an InputError unless `into` are tensors of the graph's outputs' types, in memory of their own. */
 export function checkOutputs(graph: Graph, into: readonly Tensor[], inputs: readonly Datum[]): void {
-  const bufferOf = ({ data }: Tensor): unknown => (ArrayBuffer.isView(data) ? data.buffer : data)
-  const taken = new Set<unknown>(inputs.filter(isTensor).map(bufferOf))
   if (into.length !== graph.outputs.length)
     throw new InputError(`${graph.name}: expected ${graph.outputs.length} outputs, got ${into.length}`)
+  const taken = inputs.filter(isTensor)
   graph.outputs.forEach((v, i) => {
     const { name, type } = graph.values[v]!
-    if (type.kind === 'tensor' && !fitsType(into[i]!, type.dtype, type.shape))
-      throw new InputError(`output ${name}: expected ${printType(type)}, got ${printType(typeOf(into[i]!))}`)
-    if (taken.has(bufferOf(into[i]!)))
+    const to = into[i]!
+    if (type.kind === 'tensor' && !fitsType(to, type.dtype, type.shape))
+      throw new InputError(`output ${name}: expected ${printType(type)}, got ${printType(typeOf(to))}`)
+    if (taken.some((t) => overlap(t, to)))
       throw new InputError(
         `output ${name}: expected memory of its own, got what an input or another output lies in`,
       )
-    taken.add(bufferOf(into[i]!))
+    taken.push(to)
   })
+}
+
+/** Whether two tensors have bytes in common. */
+function overlap({ data: a }: Tensor, { data: b }: Tensor): boolean {
+  if (!ArrayBuffer.isView(a) || !ArrayBuffer.isView(b)) return a === b
+  return (
+    a.buffer === b.buffer &&
+    a.byteOffset < b.byteOffset + b.byteLength &&
+    b.byteOffset < a.byteOffset + a.byteLength
+  )
 }
 
 function fitsType(t: Tensor, dtype: string, shape: readonly (number | string | null)[] | null): boolean {

@@ -29,8 +29,8 @@ export type Referred = { readonly outputs: readonly Datum[]; readonly bounds: re
 export type Questions = {
   /** Compile, load, run once. `module` exports `targets`. */
   open: (q: { file: string; module: string; target: string; options: TargetOptions }) => Opened
-  /** `reuse`: the outputs of the run before are written over, where the target can. */
-  run: (q: { runs: number; reuse?: boolean }) => Ran
+  /** `reuse`: the outputs of the run before are written over; `place`: in the code's own memory, inputs too. Where the target can. */
+  run: (q: { runs: number; outputs?: 'reuse' | 'place' }) => Ran
   /** Outputs of the last run. */
   outputs: (q: object) => readonly Datum[]
   /** null where the executable can't tell. */
@@ -80,12 +80,22 @@ async function open(q: Parameters<Questions['open']>[0]): Promise<Opened> {
   }
 }
 
-async function run(runs: number, reuse = false): Promise<Ran> {
+async function run(runs: number, kind?: 'reuse' | 'place'): Promise<Ran> {
+  const { places } = executable!
+  let given = inputs
+  let into = kind && (last as Tensor[])
+  if (kind === 'place' && places) {
+    places.inputs.forEach(
+      (t, i) => void (t.data as Float32Array).set((inputs[i] as Tensor).data as Float32Array),
+    )
+    given = places.inputs
+    into = places.outputs as Tensor[]
+  }
   const ms: number[] = []
   const before = process.cpuUsage()
   for (let i = 0; i < runs; i++) {
     const start = performance.now()
-    last = await executable!.run(inputs, reuse ? (last as Tensor[]) : undefined)
+    last = await executable!.run(given, into)
     ms.push(performance.now() - start)
   }
   const { user, system } = process.cpuUsage(before)
@@ -120,7 +130,7 @@ async function answer(q: Question): Promise<ReturnType<Questions[keyof Questions
     case 'open':
       return open(q)
     case 'run':
-      return run(q.runs, q.reuse)
+      return run(q.runs, q.outputs)
     case 'outputs':
       return last
     case 'profile':

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import type { Tensor } from '../core/tensor.ts'
 import type { Model } from '../formats/open.ts'
@@ -7,6 +11,7 @@ import type { Graph } from '../ir/types.ts'
 import type { Target } from '../targets/target.ts'
 import { check } from './check.ts'
 import { randomInputs } from './inputs.ts'
+import { apart } from './subjects.ts'
 
 const graph = parseGraph(`graph net(x: float32[1, 4]) -> (y) {
   w: float32[4, 4] = [1, 0.5, 0.25, -1, 0.125, 2, -0.5, 1, 1, 1, 0.75, 0.5, -0.25, 0.5, 1, 2]
@@ -109,6 +114,54 @@ test('a target that crashes is a row of the result, and the others are judged', 
     ['failed', 'boom'],
     ['same', undefined],
   ])
+})
+
+test('a runtime of others that ends its process is a row of the result, and its other forms are judged', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'strata-')), 'peer.mjs')
+  writeFileSync(
+    file,
+    `export const targets = [{
+      name: 'peer',
+      presence: async () => ({ present: true, version: '1' }),
+      load: async ({ options }) => ({
+        run: async ([x]) => {
+          if (options.crash) process.abort()
+          if (options.hang) for (;;);
+          return [x]
+        },
+        dispose: async () => {},
+      }),
+    }]`,
+  )
+  const target: Target = {
+    ...fake('peer', (g) => g),
+    foreign: true,
+    load: () => Promise.reject(new Error('not here')),
+  }
+  const plain = parseGraph(`graph same(x: float32[1, 4]) -> (y) {
+    y: float32[1, 4] = identity(x) {}
+  }`)
+  const forms = ['crash', 'hang', 'good'].map((variant) => ({
+    target,
+    variant,
+    options: { [variant]: true },
+  }))
+  const { subjects, end } = apart(forms, { module: pathToFileURL(file), runMs: 500 })
+  const data = {
+    source: '',
+    samples: randomInputs(plain, 2, 1),
+    preprocessing: null,
+    preprocessingSays: '',
+    seed: 1,
+  }
+  const options = { subjects, command: '', machine: {}, repeats: 1 }
+  const r = await check({ ...model, graph: plain }, data, options).finally(end)
+  expect(r.targets.map((t) => [t.target, t.verdict, t.reason?.slice(0, 39)])).toEqual([
+    ['peer:crash', 'failed', 'peer: its process was killed by SIGABRT'],
+    ['peer:hang', 'failed', 'peer: no answer within 500 ms. It was s'],
+    ['peer:good', 'same', undefined],
+  ])
+  rmSync(dirname(file), { recursive: true })
 })
 
 test('an absent target does not fail the check', async () => {

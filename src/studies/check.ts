@@ -145,7 +145,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
       try {
         const t = now()
         const out = await l.executable.run(samples[i]!)
-        if (i > 0 || samples.length === 1) l.times.push(now() - t)
+        if (i > 0 || samples.length === 1) l.times.push(l.executable.lastMs?.() ?? now() - t)
         l.outputs.push(out)
       } catch (e) {
         failed.set(l, firstLine(e))
@@ -155,9 +155,13 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
   for (let i = 0; i < (options.repeats ?? 5); i++) {
     for (const l of loaded) {
       if (failed.has(l) || spent(l) > mostTiming) continue
-      const t = now()
-      await l.executable.run(samples[i % samples.length]!)
-      l.times.push(now() - t)
+      try {
+        const t = now()
+        await l.executable.run(samples[i % samples.length]!)
+        l.times.push(l.executable.lastMs?.() ?? now() - t)
+      } catch (e) {
+        failed.set(l, firstLine(e))
+      }
     }
   }
 
@@ -268,7 +272,7 @@ function absent(
 }
 
 async function start(graph: Graph, subject: Subject): Promise<TargetResult | Loaded> {
-  const presence = await subject.target.presence()
+  const presence = await subject.target.presence(subject.options)
   if (!presence.present) return absent(subject, 'absent', presence.reason)
   try {
     const executable = await subject.target.load(await subject.target.compile(graph, subject.options))

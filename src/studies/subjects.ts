@@ -4,6 +4,7 @@
 import { InputError } from '../core/errors.ts'
 import type { Model } from '../formats/open.ts'
 import { type Datum, type Graph, isTensor, type ValueId } from '../ir/types.ts'
+import { type Isolated, type IsolateOptions, isolated } from '../targets/isolate.ts'
 import type { NativeExecutable, NativeTarget, Target, TargetOptions } from '../targets/target.ts'
 import type { Subject } from './check.ts'
 
@@ -36,6 +37,30 @@ export function subjectsFor(registry: Registry, model: Model, options: SubjectOp
     throw new InputError(`--target ${name}: no such target, expected ${all.map(nameOf).join(', ')}`)
   })
   return [...new Map(chosen.map((s) => [nameOf(s), s])).values()]
+}
+
+/**
+ * The same subjects, with runtimes of others in processes of their own, one a runtime, started at once: what crashes, hangs or eats
+ * memory there is a line of the report. `end` ends them.
+ */
+export function apart(
+  subjects: readonly Subject[],
+  options: IsolateOptions = {},
+): { readonly subjects: Subject[]; end(): void } {
+  const made = new Map<Target, Isolated>()
+  const moved = subjects.map((s) => {
+    if (!s.target.foreign) return s
+    const target = made.get(s.target) ?? isolated(s.target, options)
+    if (!made.has(s.target)) target.begin(s.options)
+    made.set(s.target, target)
+    return { ...s, target }
+  })
+  return {
+    subjects: moved,
+    end: () => {
+      for (const t of made.values()) t.end()
+    },
+  }
 }
 
 const variantsOf = (target: Target): Subject[] =>

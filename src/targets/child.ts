@@ -152,6 +152,6 @@ function readText(path: string): string {
 
 /** The line of a stack or log that says most: the last that isn't a frame. */
 function lastLine(text: string): string {
-  const lines = text.split('\n').filter((l) => l.trim() && !/^\s+at |^Node\.js v|^\s*\^/.test(l))
+  const lines = text.split('\n').filter((l) => l.trim() && !/^\s+at |^Node\.js v|^\s*\^|^\s*\d+: /.test(l))
   return (lines.find((l) => /^\w*Error: /.test(l)) ?? lines.at(-1) ?? '').slice(0, 300)
 }

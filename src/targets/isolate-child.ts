@@ -1,29 +1,56 @@
-// The other side of isolate.ts: loads one artifact, then runs it on the inputs it is sent.
+// The other side of isolate.ts: holds one target's executables, by number.
 
 import type { Datum } from '../ir/types.ts'
 import type { Reply } from './child.ts'
 import { readPacked } from './packed.ts'
-import type { Artifact, Executable, Target } from './target.ts'
+import type { Artifact, Executable, Presence, Target, TargetOptions } from './target.ts'
 
-/** What the packed file holds. `module` exports `targets`. */
-export type Task = { readonly module: string; readonly artifact: Artifact }
+/** Questions and what is answered. `module` exports `targets`. */
+export type Questions = {
+  presence: (q: { module: string; target: string; options: TargetOptions }) => Presence
+  /** `file` holds an artifact, packed. */
+  load: (q: { module: string; file: string; id: number }) => Pick<Executable, 'facts' | 'amplification'>
+  run: (q: { id: number; inputs: readonly Datum[] }) => { outputs: readonly Datum[]; ms: number }
+  dispose: (q: { id: number }) => null
+}
+export type Question = { [K in keyof Questions]: { op: K } & Parameters<Questions[K]>[0] }[keyof Questions]
 
-let executable: Executable | undefined
+const executables = new Map<number, Executable>()
 
-async function load(file: string): Promise<Pick<Executable, 'facts' | 'amplification'>> {
-  const { module, artifact } = readPacked(file) as Task
+async function targetIn(module: string, name: string): Promise<Target> {
   const { targets } = (await import(module)) as { targets: readonly Target[] }
-  const target = targets.find((t) => t.name === artifact.target)
-  if (!target) throw new Error(`no target ${artifact.target}`)
-  executable = await target.load(artifact)
-  const { facts, amplification } = executable
-  return { ...(facts && { facts }), ...(amplification && { amplification }) }
+  const target = targets.find((t) => t.name === name)
+  if (!target) throw new Error(`no target ${name}`)
+  return target
 }
 
-process.on('message', async (question: { load: string } | { run: readonly Datum[] }) => {
+async function answer(q: Question): Promise<ReturnType<Questions[keyof Questions]>> {
+  switch (q.op) {
+    case 'presence':
+      return (await targetIn(q.module, q.target)).presence(q.options)
+    case 'load': {
+      const artifact = readPacked(q.file) as Artifact
+      const made = await (await targetIn(q.module, artifact.target)).load(artifact)
+      executables.set(q.id, made)
+      const { facts, amplification } = made
+      return { ...(facts && { facts }), ...(amplification && { amplification }) }
+    }
+    case 'run': {
+      const start = performance.now()
+      const outputs = await executables.get(q.id)!.run(q.inputs)
+      return { outputs, ms: performance.now() - start }
+    }
+    case 'dispose':
+      await executables.get(q.id)?.dispose()
+      executables.delete(q.id)
+      return null
+  }
+}
+
+process.on('message', async (question: Question) => {
   let reply: Reply
   try {
-    reply = { ok: 'load' in question ? await load(question.load) : await executable!.run(question.run) }
+    reply = { ok: await answer(question) }
   } catch (e) {
     const error = e instanceof Error ? e : new Error(String(e))
     reply = { error: error.message, name: error.name }

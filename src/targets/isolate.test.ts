@@ -22,7 +22,7 @@ function faulty(name: string, body: string): { target: Target; module: URL } {
   const file = join(folder, `${name}.mjs`)
   writeFileSync(
     file,
-    `export const targets = [{ name: '${name}', load: async () => ({ run: async () => { ${body} } }) }]`,
+    `export const targets = [{ name: '${name}', load: async () => ({ run: async (inputs) => { ${body} }, dispose: async () => {} }) }]`,
   )
   const target: Target = {
     ...reference,
@@ -61,6 +61,18 @@ describe('an isolated target', () => {
     await expect(runFaulty('crashing', 'process.abort()', {})).rejects.toThrow(
       /^crashing: its process was killed by SIGABRT/,
     )
+  })
+
+  test('that crashes in one executable goes on with the others, in a new process', async () => {
+    const { target, module } = faulty('fragile', 'if (inputs[0].data[0] < 0) process.abort(); return inputs')
+    const apart = isolated(target, { module })
+    const [one, two] = await Promise.all([1, 2].map(async () => apart.load(await target.compile(graph, {}))))
+    const good = tensorOf('float16', [2], [1, 2])
+    expect(await two!.run([good])).toEqual([good])
+    await expect(one!.run([x])).rejects.toThrow(/^fragile: its process was killed by SIGABRT/)
+    expect(await two!.run([good])).toEqual([good])
+    await expect(one!.run([good])).rejects.toThrow(/SIGABRT/)
+    for (const e of [one!, two!]) await e.dispose()
   })
 
   test('that hangs is stopped', async () => {

@@ -35,6 +35,7 @@ async function start(threads: number): Promise<typeof Ort> {
 
 export const onnxruntimeWeb: Target = {
   name,
+  foreign: true,
   doc: "onnxruntime's WebAssembly build; the graph written as ONNX",
   variants: [{ name: '', options: {} }],
   async presence() {

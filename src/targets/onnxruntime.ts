@@ -11,6 +11,7 @@ const runtime = (): Promise<PackageFound<typeof Ort>> => loadPackage<typeof Ort>
 
 export const onnxruntime: Target = {
   name,
+  foreign: true,
   doc: 'onnxruntime in Node, on the CPU; the graph written as ONNX',
   variants: [...levels].reverse().map((level) => ({ name: level, options: { level } })),
   async presence() {

@@ -22,6 +22,10 @@ export type Executable = {
    */
   run(inputs: readonly Datum[], into?: readonly Tensor[]): Promise<readonly Datum[]>
   dispose(): Promise<void>
+  /** Where the code itself reads and writes, if JavaScript may look there: a run with these as inputs or `into` copies nothing. */
+  readonly places?: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] }
+  /** Milliseconds of the last run where it was made, without the way there and back; absent where there is no way. */
+  lastMs?(): number
   /** By node name: how much the algorithm chosen for it amplifies rounding over a plain sum of products (Winograd). Default 1. */
   readonly amplification?: Readonly<Record<string, number>>
   /** Facts worth printing beside every figure: engine, instruction set, threads. */
@@ -54,6 +58,8 @@ export type Target = {
   readonly fastest?: string
   /** Too slow to run unless it is named: emulated machines. */
   readonly onRequest?: boolean
+  /** Somebody else's code, that would run in this process: a study runs it in another (isolate.ts). */
+  readonly foreign?: boolean
   /** Throws UnsupportedError with all that this target can't run. */
   compile(graph: Graph, options: TargetOptions): Promise<Artifact>
   load(artifact: Artifact): Promise<Executable>

@@ -55,6 +55,7 @@ async function choose(tf: typeof Tf, backend: Backend): Promise<void> {
 
 export const tfjs: Target = {
   name,
+  foreign: true,
   doc: 'TensorFlow.js: the same graph built from its core operators',
   variants: [
     { name: 'cpu', options: { backend: 'cpu' } },

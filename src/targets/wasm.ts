@@ -10,6 +10,7 @@ import {
   type Instance,
   imageMemory,
   instantiate,
+  placeOf,
   readOutput,
   runSteps,
   writeInput,
@@ -170,6 +171,10 @@ export async function openImage(graph: Graph, options: TargetOptions, source: So
         times.set(node, { node, ms, what: s.name })
       }
       return [...times.values()]
+    },
+    places: {
+      inputs: header.inputs.map((p) => placeOf(memory, p)),
+      outputs: header.outputs.map((p) => placeOf(memory, p)),
     },
     dispose: async () => team?.dismiss(),
   }

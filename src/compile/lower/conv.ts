@@ -16,7 +16,7 @@ import { rowMajorCopy } from './movement.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
 import { depthwisePlanes } from './planes.ts'
 import { densityOf, sparseConv } from './sparse.ts'
-import { winograd, winogradExtra, winogradForm } from './winograd.ts'
+import { integerWinograd, winograd, winogradExtra, winogradForm } from './winograd.ts'
 
 /** What a convolution's schedule depends on. */
 export function convExtent(
@@ -25,18 +25,20 @@ export function convExtent(
   weights: Tensor | undefined,
   filter: readonly number[],
   out: readonly number[],
+  centred = false,
 ): Extent {
   const groups = n.attributes.groups as number
   const [channel, first] = n.attributes.layout === 'channelsLast' ? [out.length - 1, 1] : [1, 2]
   const spatial = out.slice(first, first + out.length - 2)
   const constant = dtype === 'float32' && weights !== undefined
+  const pairs = centred && weights?.dtype === 'int16' && filter[1]! % 2 === 0 && integerWinograd(weights)
   return {
     integer: dtype !== 'float32',
     rows: out[0]! * sizeOf(spatial),
     depth: sizeOf(filter.slice(1)),
     columns: out[channel]! / groups,
     winograd:
-      constant && isWinograd(n, filter)
+      (constant || pairs) && isWinograd(n, filter)
         ? { height: spatial[0]!, width: spatial[1]!, taps: filter[2]! }
         : undefined,
     ...(constant && groups === 1 && densityOf(weights)),
@@ -72,7 +74,8 @@ export const conv: Lower = (x) => {
   const { shape } = x.types[0]!
   const spatial = shape.slice(c.first, c.first + c.rank)
   const columns = filters / c.groups
-  const extent = convExtent(x, dtype, x.constants[1], filter.shape, shape)
+  const centred = x.program.centred.has(input.buffer)
+  const extent = convExtent(x, dtype, x.constants[1], filter.shape, shape, centred)
   const chosen = x.schedule(extent)
   // The direct form takes one pixel and one vector of filters at a time.
   const s = fitted(
@@ -97,7 +100,7 @@ export const conv: Lower = (x) => {
     return
   }
   if (s.algorithm === 'winograd2' || s.algorithm === 'winograd4') {
-    const m = s.algorithm === 'winograd4' && kernel[0] === 3 ? 4 : 2
+    const m = s.algorithm === 'winograd4' && kernel[0] === 3 && dtype === 'float32' ? 4 : 2
     const extra = spatial.map((n) => winogradExtra(n, m))
     const tiled = withBorder(x, input, c, 'channels inner', extra)
     const to = x.output(0)

@@ -49,6 +49,8 @@ export type Lowering = {
   schedule(x: Extent): Schedule
   /** A depthwise convolution whose neighbours run along pixels does too. */
   readonly planes: boolean
+  /** A pointwise convolution that is computed with it, plane by plane: its result is the first input, which isn't stored. */
+  readonly before?: Lowering
 }
 
 /** Lowers a node, or says why it can't. */

@@ -9,6 +9,7 @@ import { assign, declare, divided, element, loop, plus, repeat, type Statement, 
 import { evenTiles } from '../schedule.ts'
 import type { View } from '../view.ts'
 import type { Conv } from './border.ts'
+import { type Expansion, expansionOf } from './expansion.ts'
 import type { Lowering } from './lowering.ts'
 
 /** Whether a depthwise convolution has a form along pixels. `input`, `filter`, `out`: shapes. */
@@ -76,10 +77,17 @@ export function depthwisePlanes(
         starts(pitch, most).map((at) => k.storePlace(image, plus(place(y, part), at), zero(most))),
       ).flat(),
     )
-  /** A row of the image at `from` (elements) goes to row `y` of the padded one. */
-  const copied = (k: KernelBuilder, from: Expr, y: Expr): Statement[] => {
+  const expansion = x.before && expansionOf(x.before)
+  const used = Math.min(w, columns - left)
+  /** Two vectors that lie side by side, from column `at` of the image on, to the parts of both parities. */
+  const parted = (k: KernelBuilder, y: Expr, at: number, lanes: number, a: Expr, b: Expr): Statement[] =>
+    [0, 1].map((parity) => {
+      const picked = Array.from({ length: lanes }, (_, i) => 2 * i + parity)
+      return k.storePlace(image, place(y, left + at + parity), { kind: 'pick', lanes: picked, a, b })
+    })
+  /** Zeros beside row `y` of the image. Written before the row, for they may reach into it. */
+  const beside = (k: KernelBuilder, y: Expr): Statement[] => {
     const body: Statement[] = []
-    // Zeros beside the image, before what stands between them is written.
     for (let part = 0; part < sx; part++) {
       const first = left <= part ? 0 : Math.ceil((left - part) / sx)
       const end = Math.ceil((left + w - part) / sx)
@@ -91,28 +99,47 @@ export function depthwisePlanes(
         for (let i = a; i < b; i += most) zeros.add(Math.min(i, pitch - most))
       for (const i of zeros) body.push(k.storePlace(image, plus(place(y, part), i), zero(most)))
     }
-    const used = Math.min(w, columns - left)
+    return body
+  }
+  const lines = Math.max(0, Math.min(h, rows - top))
+  const wide = fitting(Math.floor(used / sx), most)
+  const pieces = starts(used, sx * wide)
+  /** Rows made at a time, for as many sums as registers hold. */
+  const together = expansion ? Math.max(1, Math.floor(8 / (pieces.length * sx))) : 1
+  /** Rows of the image from `row` on, of results of the convolution before, go to theirs of the padded one. */
+  const made = (k: KernelBuilder, e: Expansion, row: Expr): Statement[] => {
+    const all = Array.from({ length: together }, (_, i) =>
+      i === 0 ? row : call('min', plus(row, i), constant(lines - 1)),
+    ).flatMap((y) => pieces.map((at) => ({ y, at })))
+    const body = [...new Set(all.map(({ y }) => y))].flatMap((y) => beside(k, plus(y, top)))
+    const each = Math.ceil(all.length / evenTiles(all.length * sx, 8).tiles)
+    for (let i = 0; i < all.length; i += each) {
+      const some = all.slice(i, i + each)
+      const at = some.flatMap(({ y, at }) =>
+        Array.from({ length: sx }, (_, part) => [y, at + part * wide] as const),
+      )
+      const [statements, values] = e.vectors(k, at, wide)
+      body.push(...statements)
+      some.forEach(({ y, at }, v) => {
+        if (sx === 1) body.push(k.storePlace(image, place(plus(y, top), left + at), values[v]!))
+        else body.push(...parted(k, plus(y, top), at, wide, values[2 * v]!, values[2 * v + 1]!))
+      })
+    }
+    return body
+  }
+  /** A row of the image, at `from` (elements), goes to row `y` of the padded one. */
+  const copied = (k: KernelBuilder, from: Expr, y: Expr): Statement[] => {
+    const body = beside(k, y)
     const s = along(input)
     if (sx === 2 && s === 1 && used >= 8) {
-      const lanes = fitting(Math.floor(used / 2), most)
-      for (const at of starts(used, 2 * lanes)) {
+      for (const at of pieces) {
         const [a, b] = [k.name('a'), k.name('b')]
-        const type = { type: 'float32', lanes } as const
+        const type = { type: 'float32', lanes: wide } as const
         body.push(
-          declare(a, type, k.loadPlace(input.buffer, plus(from, at), lanes)),
-          declare(b, type, k.loadPlace(input.buffer, plus(from, at + lanes), lanes)),
+          declare(a, type, k.loadPlace(input.buffer, plus(from, at), wide)),
+          declare(b, type, k.loadPlace(input.buffer, plus(from, at + wide), wide)),
+          ...parted(k, y, at, wide, variable(a), variable(b)),
         )
-        for (const parity of [0, 1]) {
-          const picked = Array.from({ length: lanes }, (_, i) => 2 * i + parity)
-          body.push(
-            k.storePlace(image, place(y, left + at + parity), {
-              kind: 'pick',
-              lanes: picked,
-              a: variable(a),
-              b: variable(b),
-            }),
-          )
-        }
       }
       return body
     }
@@ -171,7 +198,7 @@ export function depthwisePlanes(
   }
 
   x.step(
-    'depthwise_planes',
+    expansion ? 'expansion_planes' : 'depthwise_planes',
     (k) =>
       loop(
         k.name('p'),
@@ -186,7 +213,8 @@ export function depthwisePlanes(
             body.push(statement)
             return base
           }
-          const from = held(input)
+          const from = expansion ? constant(0) : held(input)
+          if (expansion) body.push(...expansion.begin(k, n, ch))
           const bases = [out, ...operands].map(held)
           const weights = Array.from({ length: kh }, (_, ky) =>
             Array.from({ length: kw }, (_, kx) => {
@@ -206,12 +234,17 @@ export function depthwisePlanes(
               )
             : [undefined, constant(0, 'float32')]
           if (hold) body.push(hold)
-          const lines = Math.min(h, rows - top)
+          body.push(...cleared(k, 0, top), ...cleared(k, top + lines, rows))
           body.push(
-            ...cleared(k, 0, top),
-            ...cleared(k, top + lines, rows),
-            ...loop(k.name('y'), 0, lines, (y) =>
-              copied(k, plus(from, times(y, input.strides[c.first]!)), plus(y, top)),
+            ...loop(
+              k.name('y'),
+              0,
+              lines,
+              (y) =>
+                expansion
+                  ? made(k, expansion, y)
+                  : copied(k, plus(from, times(y, input.strides[c.first]!)), plus(y, top)),
+              { step: together },
             ),
           )
           const { tiles, size, count } = evenTiles(oh, most >= 16 ? 4 : 2)
@@ -229,6 +262,6 @@ export function depthwisePlanes(
         },
         { mode: 'parallel' },
       ),
-    out.shape[0]! * channels * oh * ow * kh * kw,
+    out.shape[0]! * channels * oh * ow * kh * kw + (expansion?.products ?? 0),
   )
 }

@@ -55,15 +55,16 @@ type Compressed = {
 
 /**
  * Compressed rows over (channel, tap) of blocks of `size` filters; `placeOf`: where the input of one (channel, tap) starts. Blocks of
- * equal length follow each other: the processor then foresees where the innermost loop ends. Lengths are filled up with zeros to
+ * equal length follow each other where they are `sorted`: the processor then foresees where the innermost loop ends. Lengths are filled up with zeros to
  * whole steps of `unroll`.
  */
-function compressed(
+export function compressed(
   w: Tensor,
   range: readonly [from: number, to: number],
   among: readonly [from: number, to: number],
   size: number,
   unroll: number,
+  sorted: boolean,
   placeOf: (k: number) => number,
 ): Compressed {
   const values = numbers(w)
@@ -81,7 +82,7 @@ function compressed(
     while (at.length % unroll !== 0) at.push(-1 - last)
     blocks.push({ filter, at })
   }
-  blocks.sort((a, b) => b.at.length - a.at.length)
+  if (sorted) blocks.sort((a, b) => b.at.length - a.at.length)
   const [weights, places] = [[] as number[], [] as number[]]
   const starts = new Int32Array(blocks.length + 1)
   blocks.forEach(({ filter, at }, b) => {
@@ -254,7 +255,7 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
     )
       .filter(([a, b]) => a < b)
       .map(([a, b, size]) => {
-        const csr = compressed(filter, [a, b], among, size, s.unroll, placeOf)
+        const csr = compressed(filter, [a, b], among, size, s.unroll, true, placeOf)
         const hold = (name: keyof Compressed): View => {
           const data = csr[name]
           const dtype = data instanceof Float32Array ? 'float32' : 'int32'

@@ -9,7 +9,7 @@ import type { KernelBuilder } from '../build.ts'
 import { declare, divided, loop, plus, repeat, type Statement, times } from '../loops.ts'
 import type { Schedule } from '../schedule.ts'
 import type { View } from '../view.ts'
-import { contract, type Operand, type Panels, panelsOf } from './contract.ts'
+import { contract, type Operand, type Panels, packPanels, panelsOf } from './contract.ts'
 import type { Lowering } from './lowering.ts'
 
 /**
@@ -18,6 +18,22 @@ import type { Lowering } from './lowering.ts'
  * a tile's error goes with its largest input, which a result beside it may not contain.
  */
 const amplificationOf = ({ n }: Winograd): number => (n === 4 ? 2 : 16)
+
+/**
+ * Integers are exact: F(2×2) with filters transformed by 2G, so that sums are four times the convolution's. All arithmetic is modulo
+ * 2^32, so what comes out is right where four times the result fits.
+ */
+export const integerWinograd = (filters: Tensor): boolean => {
+  const values = numbers(filters)
+  const inner = values.length / filters.shape[0]!
+  // Activations less their zero point lie within ±255, the transformed ones within ±1020.
+  for (let f = 0; f < filters.shape[0]!; f++) {
+    let sum = 0
+    for (let i = f * inner; i < (f + 1) * inner; i++) sum += Math.abs(values[i]!)
+    if (4 * 255 * sum >= 2 ** 31) return false
+  }
+  return values.every((v) => Math.abs(v) <= 255)
+}
 
 /** Tiles of m×m results of taps×taps filters, from n×n inputs. */
 export type Winograd = { readonly m: 2 | 4; readonly taps: number; readonly n: number }
@@ -47,6 +63,8 @@ function filterTransform(
 
 type Row = readonly Expr[]
 type Holder = { let(e: Expr): Expr; k(n: number): Expr }
+/** In what a convolution is computed: transformed inputs are kept as `tile`. */
+type Arithmetic = { readonly type: 'float32' | 'int32'; readonly tile: 'float32' | 'int16' }
 const add = (a: Expr, b: Expr): Expr => call('add', a, b)
 const sub = (a: Expr, b: Expr): Expr => call('sub', a, b)
 
@@ -151,8 +169,38 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
   }
 }
 
+/** (2G) g (2G)ᵀ of every filter of 3×3, as panels of neighbouring channels. */
+function transformIntegerFilters(w: Tensor, p: Panels, pair: number, to: Int16Array): void {
+  const [filters, channels] = w.shape as [number, number]
+  const data = numbers(w)
+  const all = Array.from({ length: 16 }, () => new Int16Array(filters * channels))
+  const half = new Float64Array(12)
+  const full = new Float64Array(16)
+  const f = winogradForm(2, 3)
+  const twice = (from: ArrayLike<number>, at: number, step: number, out: Float64Array, place: number): void =>
+    filterTransform(
+      f,
+      [2 * from[at]!, 2 * from[at + step]!, 2 * from[at + 2 * step]!, 0, 0],
+      out,
+      place,
+      step,
+    )
+  for (let i = 0; i < filters * channels; i++) {
+    for (let x = 0; x < 3; x++) twice(data, 9 * i + x, 3, half, x)
+    for (let r = 0; r < 4; r++) twice(half, 3 * r, 1, full, 4 * r)
+    for (let position = 0; position < 16; position++) all[position]![i] = full[position]!
+  }
+  all.forEach((one, position) => {
+    const source = { data: one, offset: 0, columns: filters, pair }
+    packPanels(p, { ...source, depth: [1, channels], strides: [0, 1, channels] }, to, position * p.size)
+  })
+}
+
 export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule): void {
   const { from, out } = c
+  const integer = x.types[0]!.dtype === 'int32'
+  const pair = integer && x.engine.lanes > 1 ? 2 : 1
+  const a: Arithmetic = integer ? { type: 'int32', tile: 'int16' } : { type: 'float32', tile: 'float32' }
   const { m, n } = f
   const { lanes } = x.engine
   const channels = from.shape[c.channel]!
@@ -161,8 +209,10 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
   const [down, across] = [Math.ceil(height / m), Math.ceil(width / m)]
   const tiles = out.shape[0]! * down * across
   const panels = panelsOf(filters, channels, s.columns, lanes)
-  const weights = x.program.buffer(`${x.op}.winograd`, 'float32', n * n * panels.size, 'constant', (to) =>
-    transformFilters(c.filter, f, panels, to as Float32Array),
+  const weights = x.program.buffer(`${x.op}.winograd`, a.tile, n * n * panels.size, 'constant', (to) =>
+    integer
+      ? transformIntegerFilters(c.filter, panels, pair, to as Int16Array)
+      : transformFilters(c.filter, f, panels, to as Float32Array),
   )
   // Blocks of tiles that stay in the second-level cache from transform to transform, each in the caller's own scratch.
   const wanted = s.block * s.rows
@@ -170,8 +220,8 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
   const fused = blocks >= 6
   const size = fused ? wanted : tiles
   const role = fused ? 'scratch' : 'temp'
-  const V = x.program.buffer(`${x.op}.tiles`, 'float32', n * n * size * channels, role)
-  const M = x.program.buffer(`${x.op}.sums`, 'float32', n * n * size * filters, role)
+  const V = x.program.buffer(`${x.op}.tiles`, a.tile, n * n * size * channels, role)
+  const M = x.program.buffer(`${x.op}.sums`, a.type, n * n * size * filters, role)
   const operand = (buffer: number, depth: number): Operand => ({
     buffer,
     offset: 0,
@@ -182,7 +232,8 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
     contract(
       k,
       {
-        type: 'float32',
+        type: a.type,
+        pair,
         groups: [n * n],
         rows: [size],
         depth: [channels],
@@ -198,6 +249,7 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
       parallel,
     )
   const macs = n * n * tiles * channels * filters
+  const amplification = integer ? 1 : amplificationOf(f)
   if (fused) {
     x.step(
       `winograd${m}`,
@@ -217,7 +269,7 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
             return [
               hold,
               ...loop(k.name('t'), 0, size, (t) =>
-                inputTile(k, c, f, plus(start, t), t, size, V, lanes, [down, across]),
+                inputTile(k, a, c, f, plus(start, t), t, size, V, lanes, [down, across]),
               ),
               ...product(k, false),
               ...loop(k.name('t'), 0, size, (t) =>
@@ -228,16 +280,16 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
           { mode: 'parallel' },
         ),
       macs,
-      amplificationOf(f),
+      amplification,
     )
     return
   }
   const over = (k: KernelBuilder, body: (t: Expr) => Statement[]): Statement[] =>
     loop(k.name('t'), 0, tiles, body, { mode: tiles > 1 ? 'parallel' : 'serial' })
   x.step(`winograd${m}_input`, (k) =>
-    over(k, (t) => inputTile(k, c, f, t, t, size, V, lanes, [down, across])),
+    over(k, (t) => inputTile(k, a, c, f, t, t, size, V, lanes, [down, across])),
   )
-  x.step(`winograd${m}_product`, (k) => product(k, true), macs, amplificationOf(f))
+  x.step(`winograd${m}_product`, (k) => product(k, true), macs, amplification)
   x.step(`winograd${m}_output`, (k) =>
     over(k, (t) => outputTile(k, x, c, f, t, t, size, M, lanes, [down, across])),
   )
@@ -251,14 +303,14 @@ function tilePlace(t: Expr, m: number, [down, across]: readonly [number, number]
 }
 
 /** The lets of one tile; constants are repeated at the vector width. */
-function holder(k: KernelBuilder, lanes: number, into: Statement[]): Holder {
+function holder(k: KernelBuilder, lanes: number, into: Statement[], type: Arithmetic['type']): Holder {
   return {
     let(e) {
       const name = k.name('d')
-      into.push(declare(name, { type: 'float32', lanes }, e))
+      into.push(declare(name, { type, lanes }, e))
       return variable(name)
     },
-    k: (v) => repeat(constant(v, 'float32'), lanes),
+    k: (v) => repeat(constant(v, type), lanes),
   }
 }
 
@@ -278,6 +330,7 @@ function overChannels(
 
 function inputTile(
   k: KernelBuilder,
+  a: Arithmetic,
   c: WinogradConv,
   f: Winograd,
   tile: Expr,
@@ -298,7 +351,7 @@ function inputTile(
     hold,
     ...overChannels(k, channels, lanes, (ch, width) => {
       const out: Statement[] = []
-      const h = holder(k, width, out)
+      const h = holder(k, width, out, a.type)
       const columns: Row[] = []
       for (let j = 0; j < n; j++) {
         const d = Array.from({ length: n }, (_, i) =>
@@ -334,6 +387,7 @@ function outputTile(
   lanes: number,
   grid: readonly [number, number],
 ): Statement[] {
+  const integer = x.types[0]!.dtype === 'int32'
   const { m, n } = f
   const { out } = c
   const filters = out.shape[c.channel]!
@@ -365,7 +419,7 @@ function outputTile(
     })
     const inner = overChannels(k, filters, vector ? lanes : 1, (ch, w) => {
       const body: Statement[] = []
-      const h = holder(k, w, body)
+      const h = holder(k, w, body, integer ? 'int32' : 'float32')
       const half: Row[] = []
       for (let j = 0; j < n; j++) {
         const d = Array.from({ length: n }, (_, i) =>
@@ -388,7 +442,8 @@ function outputTile(
           const loads = operands.map((v, o) =>
             k.loadStrided(v.buffer, at(v, o + 1), v.strides[c.channel]!, w),
           )
-          const sum = biasView ? call('add', row[j]!, loads.shift()!) : row[j]!
+          const exact = integer ? call('shr', row[j]!, h.k(2)) : row[j]!
+          const sum = biasView ? call('add', exact, loads.shift()!) : exact
           body.push(k.storePlace(out.buffer, at(out, 0), x.epilogue.apply(sum, loads, w)))
         }
       }

@@ -108,6 +108,10 @@ export async function build(job: Job): Promise<string> {
       )
     }
     await compileAll(job, room)
+    if (!existsSync(join(room, job.output)))
+      throw new InputError(
+        `${job.compiler.command}: ended well without making ${job.output}. Try another ($CC).`,
+      )
     try {
       const made = readFileSync(join(room, job.output))
       writeWhole(target, 0o755, made, new TextEncoder().encode(seal(made)))

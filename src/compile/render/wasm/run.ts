@@ -62,8 +62,18 @@ const view = (memory: WebAssembly.Memory, p: Port): TensorData =>
     p.length,
   )
 
+/** A port's own place, as a tensor. */
+export const placeOf = (memory: WebAssembly.Memory, p: Port): Tensor => ({
+  dtype: p.dtype,
+  shape: p.shape,
+  data: (view(memory, p) as Float32Array).subarray(0, sizeOf(p.shape)),
+})
+
+const isInPlace = (memory: WebAssembly.Memory, p: Port, data: TensorData): boolean =>
+  ArrayBuffer.isView(data) && data.buffer === memory.buffer && data.byteOffset === p.offset
+
 export function writeInput(memory: WebAssembly.Memory, p: Port, data: TensorData): void {
-  ;(view(memory, p) as Float32Array).set(data as Float32Array)
+  if (!isInPlace(memory, p, data)) (view(memory, p) as Float32Array).set(data as Float32Array)
 }
 
 /** A copy of an output, in `into` where that is given. */
@@ -71,6 +81,7 @@ export function readOutput(memory: WebAssembly.Memory, p: Port, into?: Tensor): 
   const from = view(memory, p) as Float32Array
   const length = sizeOf(p.shape)
   const to = into ?? { dtype: p.dtype, shape: p.shape, data: allocate(p.dtype, length) }
+  if (into && isInPlace(memory, p, into.data)) return into
   ;(to.data as Float32Array).set(length === p.length ? from : from.subarray(0, length))
   return to
 }

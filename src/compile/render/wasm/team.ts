@@ -11,7 +11,7 @@ import type { Instance } from './run.ts'
 const epochWord = 0
 const stopped = 1
 const first = 16
-const next = (step: number): number => first + 2 * step
+export const next = (step: number): number => first + 2 * step
 const done = (step: number): number => first + 2 * step + 1
 export const controlBytes = (steps: number): number => 4 * (first + 2 * steps)
 
@@ -47,7 +47,7 @@ function chunksOf(s: ImageStep, threads: number): { size: number; count: number 
 }
 
 /** One thread's part of a run. */
-function walk(instance: Instance, words: Int32Array, epoch: number): void {
+function walk(instance: Instance, words: Int32Array, epoch: number, limit = patience): void {
   const { threads, steps } = instance.header
   const mark = epoch << 16
   for (const [i, s] of steps.entries()) {
@@ -63,13 +63,13 @@ function walk(instance: Instance, words: Int32Array, epoch: number): void {
       if (Atomics.add(words, done(i), 1) + 1 === mark + count) Atomics.notify(words, done(i))
     }
     const finished = (v: number): boolean => v === mark + count || v >> 16 !== epoch
-    if (!waitFor(words, done(i), finished, patience))
+    if (!waitFor(words, done(i), finished, limit))
       throw new Error('wasm: a thread stopped in the middle of a run. Load the model again.')
   }
 }
 
-/** The whole team runs once; called by thread 0. */
-export function runTeam(instance: Instance, words: Int32Array): void {
+/** The whole team runs once; called by thread 0. Throws where a thread holds work for `limit` milliseconds: it has died. */
+export function runTeam(instance: Instance, words: Int32Array, limit = patience): void {
   const epoch = (Atomics.load(words, epochWord) + 1) & 0x3fff
   for (let i = 0; i < instance.header.steps.length; i++) {
     // `done` first: a straggler that still sees the old `next` finds no chunk there.
@@ -78,7 +78,7 @@ export function runTeam(instance: Instance, words: Int32Array): void {
   }
   Atomics.store(words, epochWord, epoch)
   Atomics.notify(words, epochWord)
-  walk(instance, words, epoch)
+  walk(instance, words, epoch, limit)
 }
 
 /** The life of threads 1, 2, …: returns when the team is dismissed. */

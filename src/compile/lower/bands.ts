@@ -10,7 +10,7 @@ import type { View } from '../view.ts'
 import type { Conv } from './border.ts'
 import { type Contraction, contract } from './contract.ts'
 import type { Lowering } from './lowering.ts'
-import { arithmetic } from './panels.ts'
+import { arithmetic, grainOf } from './panels.ts'
 
 /** Of a band, in elements: 128 kB of float32, an eighth of a second-level cache of 1 MB. */
 const bandElements = 32768
@@ -69,6 +69,7 @@ export function bandOf(x: Lowering, input: View, c: Conv, [rows, width]: readonl
 export function inBands(x: Lowering, band: Band, product: Contraction, s: Schedule): void {
   const { count, rows } = band
   const first = x.rows!
+  const { lanes } = arithmetic(x)
   const macs = first.macs + (rows / count) * sizeOf(product.rows) * sizeOf(product.depth) * product.columns
   x.step(
     'depthwise_pointwise',
@@ -91,9 +92,9 @@ export function inBands(x: Lowering, band: Band, product: Contraction, s: Schedu
             ...first.make(k, from, count, band.view),
             ...contract(
               k,
-              { ...product, out: at(out), operands: operands.map(at) },
+              { ...product, grain: grainOf(x, lanes), out: at(out), operands: operands.map(at) },
               { ...s, block: sizeOf(product.rows) },
-              arithmetic(x).lanes,
+              lanes,
               false,
             ),
           ]

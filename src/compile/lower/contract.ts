@@ -40,6 +40,8 @@ export type Contraction = {
    * is then 1 and its extent a multiple, and a panel holds them side by side: [depth / pair][columns][pair].
    */
   readonly pair?: number
+  /** Columns that the last panel is a multiple of: the lanes, or half of them, which are then a vector of their own. */
+  readonly grain?: number
   /** A scratch buffer for a tile's sums: they pass through it, so that whole vectors leave the inner loop (V8 pairs only those). */
   readonly spill?: number | undefined
   readonly groups: readonly number[]
@@ -63,10 +65,10 @@ export type Panels = {
   readonly size: number
 }
 
-/** Panels of `columns` filters, then one tail of a multiple of the lanes. `size`: elements of a group, padded. */
-export function panelsOf(columns: number, depth: number, width: number, lanes: number): Panels {
+/** Panels of `columns` filters, then one tail of a multiple of the grain. `size`: elements of a group, padded. */
+export function panelsOf(columns: number, depth: number, width: number, grain: number): Panels {
   const full = Math.floor(columns / width)
-  const tail = Math.ceil((columns % width) / lanes) * lanes
+  const tail = Math.ceil((columns % width) / grain) * grain
   return { full, columns: width, tail, size: depth * (full * width + tail) }
 }
 
@@ -167,7 +169,7 @@ export function contract(
   const size = sizeOf(c.depth)
   const groups = sizeOf(c.groups)
   const tiles = evenTiles(total, s.rows)
-  const panels = panelsOf(c.columns, size, s.columns, lanes)
+  const panels = panelsOf(c.columns, size, s.columns, c.grain ?? lanes)
   const panelCount = panels.full + (panels.tail ? 1 : 0)
   if (total === 0 || groups === 0 || c.columns === 0) return []
   // Blocks of tiles are the parallel range; with few tiles, panels are.
@@ -203,10 +205,15 @@ export function contract(
     }
     /** One register tile: `height` rows from row m, one panel. */
     const tile = (t: Expr, height: number, m: Expr, index: Expr, width: number): Statement[] => {
-      const vectors = width / lanes
-      const vector: LoopType = { type: c.type, lanes }
-      const zero = repeat(typedConstant(0, c.type), lanes)
-      const [acc, row] = [k.name('acc'), k.name('row')]
+      const vectors = Math.floor(width / lanes)
+      const [acc, half, row] = [k.name('acc'), k.name('half'), k.name('row')]
+      // The vectors of a row: whole ones, then half a one if the panel ends so.
+      const parts = Array.from({ length: Math.ceil(width / lanes) }, (_, v) => ({
+        at: v * lanes,
+        lanes: Math.min(lanes, width - v * lanes),
+        sums: v < vectors ? acc : half,
+        slot: (i: Expr): Expr => (v < vectors ? plus(times(i, vectors), v) : i),
+      }))
       const rowsOf = (n: number, write: (i: Expr) => Statement[]): Statement[] =>
         loop(k.name('u'), 0, n, write, { mode: 'unrolled' })
       // Where rows lie evenly, a row's place is a constant distance from the first.
@@ -227,35 +234,34 @@ export function contract(
         pair === 1
           ? k.loadPlace(buffer, place, count)
           : { ...(k.loadPlace(buffer, place, count * pair) as Extract<Expr, { kind: 'load' }>), raw: true }
-      const held = (byte: 'uint8' | 'int8'): LoopType =>
-        pair === 1 ? vector : { type: pair === 4 ? byte : 'int16', lanes: lanes * pair }
+      const held = (byte: 'uint8' | 'int8', n: number): LoopType =>
+        pair === 1 ? { type: c.type, lanes: n } : { type: pair === 4 ? byte : 'int16', lanes: n * pair }
       const sum = (depthIndex: Expr, depthPlace: Expr): Statement[] => {
         const [weights, value] = [k.name('w'), k.name('a')]
         return [
-          ...each(vectors, (v) => [
+          ...parts.map((p, v) =>
             declare(
               `${weights}_${v}`,
-              held('int8'),
-              raw(c.right.buffer, plus(plus(panelStart, times(depthIndex, width)), v * lanes * pair), lanes),
+              held('int8', p.lanes),
+              raw(c.right.buffer, plus(plus(panelStart, times(depthIndex, width)), p.at * pair), p.lanes),
             ),
-          ]),
-          ...rowsOf(height, (i) => [
-            declare(
-              value,
-              held('uint8'),
-              repeat(
-                raw(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset), 1),
-                lanes,
-              ),
-            ),
-            ...each(vectors, (v) => {
-              const slot = plus(times(i, vectors), v)
-              const [a, b, sums] = [variable(value), variable(`${weights}_${v}`), element(acc, slot)]
-              return [
-                assign(acc, pair === 1 ? call('fma', a, b, sums) : { kind: 'dot', acc: sums, a, b }, slot),
-              ]
-            }),
-          ]),
+          ),
+          ...rowsOf(height, (i) => {
+            const left = raw(c.left.buffer, plus(plus(plus(gl, leftRow(i)), depthPlace), c.left.offset), 1)
+            // One value for vectors of a width.
+            const values = new Map(
+              parts.map((p) => [p.lanes, p.lanes === parts[0]!.lanes ? value : `${value}_half`]),
+            )
+            return [
+              ...[...values].map(([n, name]) => declare(name, held('uint8', n), repeat(left, n))),
+              ...parts.map((p, v) => {
+                const [a, b] = [variable(values.get(p.lanes)!), variable(`${weights}_${v}`)]
+                const sums = element(p.sums, p.slot(i))
+                const next: Expr = pair === 1 ? call('fma', a, b, sums) : { kind: 'dot', acc: sums, a, b }
+                return assign(p.sums, next, p.slot(i))
+              }),
+            ]
+          }),
         ]
       }
       // Streamed weights come from memory during a panel's first tile only, unless every tile touches its share of the next panel.
@@ -301,32 +307,30 @@ export function contract(
       const column = times(index, s.columns)
       const results = (i: Expr): Statement[] => {
         // All vectors of a row are finished, then stored side by side.
-        const placeOf = (o: number, v: number): Expr =>
-          plus(
-            plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset),
-            times(plus(column, v * lanes), outs[o]!.column),
-          )
+        const placeOf = (o: number, at: number): Expr =>
+          plus(plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset), times(plus(column, at), outs[o]!.column))
         const out: Statement[] = []
-        for (let v = 0; v < vectors; v++) {
+        for (const p of parts) {
           const known =
             index.kind === 'const' && Number(index.value) === panels.full
-              ? c.columns - panels.full * s.columns - v * lanes
-              : lanes
-          const valid = Math.min(lanes, known)
-          const slot = plus(times(i, vectors), v)
+              ? c.columns - panels.full * s.columns - p.at
+              : p.lanes
+          const valid = Math.min(p.lanes, known)
           const sums = (): Expr =>
-            c.spill === undefined ? element(acc, slot) : k.loadPlace(c.spill, times(slot, lanes), lanes)
-          if (valid === lanes && outs[0]!.column === 1 && outs.every((o) => o.column <= 1)) {
+            c.spill === undefined
+              ? element(p.sums, p.slot(i))
+              : k.loadPlace(c.spill, times(p.slot(i), lanes), lanes)
+          if (valid === p.lanes && outs[0]!.column === 1 && outs.every((o) => o.column <= 1)) {
             const loads = c.operands.map((o, j) =>
-              k.loadStrided(o.buffer, placeOf(j + 1, v), o.column, lanes),
+              k.loadStrided(o.buffer, placeOf(j + 1, p.at), o.column, p.lanes),
             )
-            out.push(k.storePlace(c.out.buffer, placeOf(0, v), c.finish(sums(), loads, lanes)))
+            out.push(k.storePlace(c.out.buffer, placeOf(0, p.at), c.finish(sums(), loads, p.lanes)))
             continue
           }
           for (let lane = 0; lane < valid; lane++) {
-            const place = (o: number): Expr => plus(placeOf(o, v), lane * outs[o]!.column)
+            const place = (o: number): Expr => plus(placeOf(o, p.at), lane * outs[o]!.column)
             const loads = c.operands.map((o, j) => k.loadPlace(o.buffer, place(j + 1)))
-            const one: Expr = lanes === 1 ? sums() : { kind: 'lane', lane, arg: sums() }
+            const one: Expr = p.lanes === 1 ? sums() : { kind: 'lane', lane, arg: sums() }
             out.push(k.storePlace(c.out.buffer, place(0), c.finish(one, loads, 1)))
           }
         }
@@ -334,7 +338,14 @@ export function contract(
       }
       return [
         ...places,
-        declare(acc, vector, zero, height * vectors),
+        ...[...new Map(parts.map((p) => [p.sums, p.lanes]))].map(([name, n]) =>
+          declare(
+            name,
+            { type: c.type, lanes: n },
+            repeat(typedConstant(0, c.type), n),
+            n === lanes ? height * vectors : height,
+          ),
+        ),
         ...nest(0, constant(0), constant(0)),
         ...(c.spill === undefined
           ? []

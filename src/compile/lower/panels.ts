@@ -24,6 +24,10 @@ export const fitted = (s: Schedule, lanes: number): Schedule =>
     ? { ...s, columns: Math.max(lanes, Math.floor(s.columns / lanes) * lanes) }
     : { ...s, columns: Math.min(s.columns, 4) }
 
+/** Of the columns of float products: half a vector of 16 where a compiler takes both. */
+export const grainOf = (x: Lowering, lanes: number): number =>
+  x.engine.name.startsWith('c-') && lanes === 16 && x.types[0]!.dtype === 'float32' ? 8 : lanes
+
 /** How many neighbours one `dot` takes where both sides have them in order: pairs of int16, or uint8 and int8 in fours. */
 export function pairOf(x: Lowering, lanes: number, stride: number, extent: number): number {
   if (lanes === 1 || stride !== 1 || x.types[0]!.dtype !== 'int32') return 1
@@ -56,7 +60,7 @@ export function packed(
   const [taps, channels, columns] = view.shape.slice(-3) as [number, number, number]
   const depth = taps * channels
   const { type, lanes } = arithmetic(x)
-  const p = panelsOf(columns, depth, s.columns, lanes)
+  const p = panelsOf(columns, depth, s.columns, pair === 1 ? grainOf(x, lanes) : lanes)
   // Groups that are broadcast share their panels.
   const lead = view.shape.slice(0, -3).map((n, d) => (view.strides[d] === 0 ? 1 : n))
   const own = sizeOf(lead)
@@ -153,7 +157,8 @@ export function contraction(x: Lowering, name: string, s: Schedule, c: Contracti
         )
       : undefined
   const macs = sizeOf(c.groups) * sizeOf(c.rows) * sizeOf(c.depth) * c.columns
-  x.step(name, (k) => contract(k, { ...c, spill }, s, lanes), macs)
+  const grain = (c.pair ?? 1) === 1 ? grainOf(x, lanes) : lanes
+  x.step(name, (k) => contract(k, { ...c, spill, grain }, s, lanes), macs)
 }
 /** Exact integer products whose operands have no zero points left (rewrite/integers.ts). */
 export const centredOnly =

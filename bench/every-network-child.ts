@@ -1,11 +1,9 @@
 // One network on every form of our targets, judged as `check` does. See every-network.ts.
 
 import { costOf } from '../src/ir/inspect.ts'
-import { check, graphFor, type Subject } from '../src/studies/check.ts'
-import { c } from '../src/targets/c.ts'
+import { graphFor } from '../src/studies/check.ts'
 import type { Reply } from '../src/targets/child.ts'
-import { wasm } from '../src/targets/wasm.ts'
-import { networks } from '../test/networks.ts'
+import { checkNetwork, everyForm, networks } from '../test/networks.ts'
 
 export type Row = {
   readonly name: string
@@ -26,23 +24,13 @@ export type Row = {
 /** Networks up to this many multiply-adds are judged value by value. */
 const mostInner = 50e6
 
-const subjects: readonly Subject[] = [1, 2].flatMap((threads) => [
-  { target: wasm, variant: `safe, ${threads}`, options: { engine: 'safe', threads } },
-  { target: wasm, variant: `fast, ${threads}`, options: { engine: 'fast', threads } },
-  { target: c, variant: `${threads}`, options: { threads } },
-])
-
 async function judge(name: string): Promise<Row> {
   const network = networks().find((n) => n.name === name)!
   const model = await network.open()
   const sample = network.inputs(model.graph)
   const { macs } = costOf(graphFor(model.graph, sample))
   const inner = (macs ?? 0) <= mostInner
-  const result = await check(
-    model,
-    { source: 'one input', samples: [sample], preprocessing: null, preprocessingSays: 'none', seed: 1 },
-    { subjects, command: '', machine: {}, attribute: inner ? 1 : 0, repeats: 0, trials: 1 },
-  )
+  const result = await checkNetwork(model, sample, everyForm, inner ? 1 : 0)
   return {
     name,
     kind: network.kind,

@@ -50,8 +50,13 @@ const promised: readonly (readonly [string, PeakEngine, number])[] = [
   ['wasm:safe', 'wasm-safe', 0.9],
 ]
 
-/** Milliseconds of one window, and how many of them a turn takes: of the peak and of a product alike the best window counts. */
-const [windowMs, windows] = [10, 8]
+/**
+ * Milliseconds of one window, and how many of them a turn takes. The best window counts, of the product as of the peak: a few runs that
+ * no other process interrupted, for each interruption empties the caches, which the peak doesn't need.
+ */
+const [windowMs, windows] = [4, 24]
+/** Milliseconds of a peak's eight windows. */
+const peakMs = 80
 const operations = 2 * n ** 3
 
 const ways = ['new', 'reuse', 'place'] as const
@@ -121,7 +126,7 @@ async function measureShares(model: BenchModel, rounds: number): Promise<void> {
   }
   const peaks = new Map<PeakEngine, number[]>()
   const peakNow = async (engine: PeakEngine): Promise<number> => {
-    const peak = await measurePeakNow(engine, 1, 'float32', windowMs * windows)
+    const peak = await measurePeakNow(engine, 1, 'float32', peakMs)
     if ('absent' in peak) throw new Error(peak.absent)
     peaks.set(engine, [...(peaks.get(engine) ?? []), peak.gops])
     return peak.gops

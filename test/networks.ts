@@ -7,7 +7,11 @@ import { type Model, openModel, readable } from '../src/formats/open.ts'
 import { readTflite } from '../src/formats/tflite/read.ts'
 import { specialize } from '../src/ir/specialize.ts'
 import { type Graph, type TensorType, typeOf } from '../src/ir/types.ts'
+import { check, type Subject } from '../src/studies/check.ts'
+import type { CheckResult } from '../src/studies/check-result.ts'
 import { randomInputs } from '../src/studies/inputs.ts'
+import { c } from '../src/targets/c.ts'
+import { wasm } from '../src/targets/wasm.ts'
 import { listZoo, openZoo } from '../src/zoo/zoo.ts'
 import { packagedModels } from './mediapipe.ts'
 import { row, storedInputs, storedModels, storedPath } from './stored.ts'
@@ -98,3 +102,23 @@ export function networks(): Network[] {
   )
   return [...zoo, ...mediapipe, ...stored]
 }
+
+/** Every form of what the compiler makes. */
+export const everyForm: readonly Subject[] = [1, 2].flatMap((threads) => [
+  { target: wasm, variant: `safe, ${threads}`, options: { engine: 'safe', threads } },
+  { target: wasm, variant: `fast, ${threads}`, options: { engine: 'fast', threads } },
+  { target: c, variant: `${threads}`, options: { threads } },
+])
+
+/** Judged as the command check does, with one input; `attribute`: 1 where its inner values are judged too. */
+export const checkNetwork = (
+  model: Model,
+  sample: readonly Tensor[],
+  subjects: readonly Subject[],
+  attribute: number,
+): Promise<CheckResult> =>
+  check(
+    model,
+    { source: 'one input', samples: [sample], preprocessing: null, preprocessingSays: 'none', seed: 1 },
+    { subjects, command: '', machine: {}, attribute, repeats: 0, trials: 1 },
+  )

@@ -68,7 +68,7 @@ export const settle = (graph: Graph): Graph =>
 export function uncompilable(graph: Graph): Unsupported[] {
   const found = new Map<string, Unsupported>()
   // What follows from constants and the inputs that decide shapes is computed before compiling.
-  const known = shapeInputs(graph)
+  const known = new Set([...shapeInputs(graph)].filter((v) => isSmall(graph, v)))
   const isKnown = (v: ValueId): boolean => known.has(v) || graph.values[v]!.constant !== undefined
   for (const n of graph.nodes) {
     if (n.inputs.every((v) => v === null || isKnown(v))) {
@@ -90,6 +90,14 @@ export function uncompilable(graph: Graph): Unsupported[] {
 const isStrings = (graph: Graph, v: ValueId): boolean => {
   const { type } = graph.values[v]!
   return type.kind === 'tensor' && type.dtype === 'string'
+}
+
+/** Inputs of more elements are never taken for constants, whatever they decide. */
+const mostKnown = 4096
+
+const isSmall = (graph: Graph, v: ValueId): boolean => {
+  const { type } = graph.values[v]!
+  return type.kind !== 'tensor' || !isStatic(type.shape) || sizeOf(type.shape) <= mostKnown
 }
 
 /** Operands that decide shapes: which inputs of which operators must be known before compiling. */
@@ -127,7 +135,7 @@ export function specializeTo(graph: Graph, inputs: readonly Datum[]): Graph {
       return
     }
     const input = b.input(value.name, { kind: 'tensor', dtype: t.dtype, shape: t.shape })
-    map.set(v, fixed.has(v) && sizeOf(t.shape) <= 4096 ? b.constant(t, `${value.name}.value`) : input)
+    map.set(v, fixed.has(v) && sizeOf(t.shape) <= mostKnown ? b.constant(t, `${value.name}.value`) : input)
   })
   const to = (v: ValueId | null): ValueId | null => {
     if (v === null) return null

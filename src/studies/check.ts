@@ -137,7 +137,11 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     results.push(await start(graph, subject))
   }
   const loaded = results.filter((x): x is Loaded => 'executable' in x)
-  const failed = new Map<Loaded, string>()
+  const failed = new Map<Loaded, { readonly why: string; readonly verdict: 'failed' | 'unsupported' }>()
+  const fail = (l: Loaded, e: unknown): void => {
+    // Open shapes are compiled at the first run.
+    failed.set(l, { why: firstLine(e), verdict: e instanceof UnsupportedError ? 'unsupported' : 'failed' })
+  }
   for (let i = 0; i < samples.length; i++) {
     for (const l of loaded) {
       if (failed.has(l)) continue
@@ -148,7 +152,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
         if (i > 0 || samples.length === 1) l.times.push(l.executable.lastMs?.() ?? now() - t)
         l.outputs.push(out)
       } catch (e) {
-        failed.set(l, firstLine(e))
+        fail(l, e)
       }
     }
   }
@@ -160,7 +164,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
         await l.executable.run(samples[i % samples.length]!)
         l.times.push(l.executable.lastMs?.() ?? now() - t)
       } catch (e) {
-        failed.set(l, firstLine(e))
+        fail(l, e)
       }
     }
   }
@@ -179,7 +183,7 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     }
     targets.push(
       why
-        ? absent(x.subject, 'failed', why, x.version)
+        ? absent(x.subject, why.verdict, why.why, x.version)
         : await judge({ graph, data, expected, inner, attributed, noise, noiseFor, loaded: x, observe }),
     )
     await x.executable.dispose()

@@ -9,10 +9,10 @@ import { type Graph, isStatic, type Node, type ValueId } from '../ir/types.ts'
 import { ProgramBuilder, rowMajor } from './build.ts'
 import { applyFormula, typedConstant } from './formula.ts'
 import { fuse, type Group, isElementwise } from './fuse.ts'
-import { type Layout, layouts } from './layout.ts'
+import { layouts } from './layout.ts'
 import { type Program, repeat } from './loops.ts'
 import { takesBands } from './lower/bands.ts'
-import { clearLoops } from './lower/border.ts'
+import { clearLoops, slabsAround } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
 import { isDepthwise } from './lower/depthwise.ts'
 import { expands } from './lower/expansion.ts'
@@ -250,41 +250,10 @@ class GraphCompiler {
     const view: View = { buffer, dtype: t.dtype, shape: t.shape, strides, offset }
     if (padded.some((p, d) => p !== t.shape[d])) {
       this.program.borders.set(buffer, { offset, strides, before: l.before, after: l.after, fill: l.fill })
-      this.clearBorder(view, l, padded, name)
+      for (const slab of slabsAround(view, l.order, l.before, padded))
+        this.program.step([name], 'border', (k) => clearLoops(k, slab, l.fill))
     }
     return view
-  }
-
-  /** What surrounds a value: for every padded dimension the slabs before and after it. */
-  private clearBorder(
-    v: View,
-    { order, before, fill }: Layout,
-    padded: readonly number[],
-    name: string,
-  ): void {
-    const slabs: View[] = []
-    const shape = [...padded]
-    let offset = 0
-    for (const d of order) {
-      const b = before[d]!
-      const a = padded[d]! - v.shape[d]! - b
-      for (const [start, count] of [
-        [0, b],
-        [padded[d]! - a, a],
-      ] as const) {
-        if (count === 0) continue
-        slabs.push({
-          ...v,
-          offset: offset + start * v.strides[d]!,
-          shape: order.map((o) => (o === d ? count : shape[o]!)),
-          strides: order.map((o) => v.strides[o]!),
-        })
-      }
-      // Later slabs stay inside this dimension's content: no corner is written twice.
-      offset += b * v.strides[d]!
-      shape[d] = v.shape[d]!
-    }
-    for (const s of slabs) this.program.step([name], 'border', (k) => clearLoops(k, s, fill))
   }
 
   private group(g: Group): void {

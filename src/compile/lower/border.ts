@@ -4,7 +4,7 @@ import { type KernelBuilder, vectorizes } from '../build.ts'
 import { typedConstant } from '../formula.ts'
 import { repeat, type Statement } from '../loops.ts'
 import { memoryOrder, type View } from '../view.ts'
-import { copyLoops, type Lowering, orderFor } from './lowering.ts'
+import { copyLoops, type Lowering } from './lowering.ts'
 
 export type Conv = {
   readonly rank: number
@@ -72,10 +72,47 @@ export function withBorder(
   )
   const strides = padded.map((_, d) => temp.strides[dims.indexOf(d)]!)
   const whole: View = { ...temp, shape: padded, strides }
-  if (!none) x.step('clear', (k) => clearLoops(k, orderFor([whole])[0]!))
+  const before = padded.map((_, d) => (d >= c.first && d < c.first + c.rank ? c.pads[d - c.first]! : 0))
+  for (const slab of slabsAround({ ...whole, shape: input.shape }, dims, before, padded))
+    x.step('border', (k) => clearLoops(k, slab))
   const inside = c.pads.slice(0, c.rank).reduce((o, p, d) => o + p * strides[c.first + d]!, 0)
   x.step('pad', (k) => copyLoops(k, input, { ...whole, shape: input.shape, offset: inside }))
   return whole
+}
+
+/**
+ * What surrounds a value in a buffer from its first element on: for every dimension, from the outermost in memory on, the slabs before
+ * and after its content.
+ */
+export function slabsAround(
+  v: View,
+  order: readonly number[],
+  before: readonly number[],
+  padded: readonly number[],
+): View[] {
+  const slabs: View[] = []
+  const shape = [...padded]
+  let offset = 0
+  for (const d of order) {
+    const b = before[d]!
+    const a = padded[d]! - v.shape[d]! - b
+    for (const [start, count] of [
+      [0, b],
+      [padded[d]! - a, a],
+    ] as const) {
+      if (count === 0) continue
+      slabs.push({
+        ...v,
+        offset: offset + start * v.strides[d]!,
+        shape: order.map((o) => (o === d ? count : shape[o]!)),
+        strides: order.map((o) => v.strides[o]!),
+      })
+    }
+    // Later slabs stay inside this dimension's content: no corner is written twice.
+    offset += b * v.strides[d]!
+    shape[d] = v.shape[d]!
+  }
+  return slabs
 }
 
 export function clearLoops(k: KernelBuilder, v: View, fill = 0): Statement[] {

@@ -28,6 +28,14 @@ export function exampleGraph(name: string, op: Op, example: Example): { graph: G
   return { graph: b.finish(), inputs }
 }
 
+/** What a few roundings of a result's own type come to, as `distance` counts; integers are exact. */
+export const rounding: Readonly<Record<string, number>> = {
+  float32: 2e-6,
+  float64: 2e-6,
+  float16: 2e-3,
+  bfloat16: 2e-2,
+}
+
 /** The largest difference over max(1, |expected|); infinite where types, shapes, NaNs or infinities differ. */
 export function distance(got: Tensor, expected: Tensor): number {
   if (got.dtype !== expected.dtype || String(got.shape) !== String(expected.shape)) return Infinity

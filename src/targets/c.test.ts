@@ -11,13 +11,14 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { distance, rounding } from '../../test/op-examples.ts'
 import { randomGraph } from '../../test/random-graph.ts'
 import { compile } from '../compile/compile.ts'
 import { prepare, uncompilable } from '../compile/prepare.ts'
 import { engines } from '../compile/schedule.ts'
 import { UnsupportedError } from '../core/errors.ts'
 import { rng } from '../core/rng.ts'
-import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
+import { type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { GraphBuilder } from '../ir/graph.ts'
 import type { Example, Op } from '../ir/op.ts'
@@ -39,26 +40,6 @@ afterAll(() => {
   else process.env.XDG_CACHE_HOME = old
   rmSync(cache, { recursive: true, force: true })
 })
-
-/** The largest difference relative to the larger of 1 and the expected value; infinite where one is NaN alone. */
-function worst(got: Tensor, want: Tensor): number {
-  expect([got.dtype, got.shape]).toEqual([want.dtype, want.shape])
-  const [a, b] = [numbers(got), numbers(want)]
-  let e = 0
-  for (let i = 0; i < b.length; i++) {
-    if (Object.is(a[i], b[i]) || a[i] === b[i]) continue
-    const d = Math.abs(a[i]! - b[i]!) / Math.max(1, Math.abs(b[i]!))
-    e = Math.max(e, Number.isNaN(d) ? Infinity : d)
-  }
-  return e
-}
-// A few roundings of the result's own type; integers are exact.
-const limits: Readonly<Record<string, number>> = {
-  float32: 2e-6,
-  float64: 2e-6,
-  float16: 2e-3,
-  bfloat16: 2e-2,
-}
 
 /** The examples of all operators as one graph, so that the C compiler starts once: what follows the first operand is constant. */
 function examplesGraph(): { graph: Graph; inputs: Tensor[]; names: string[] } {
@@ -110,8 +91,8 @@ describe.skipIf(!compiler)(`with ${compiler?.version ?? 'no C compiler'}`, () =>
       const wrong: string[] = []
       evaluate(graph, inputs).forEach((w, i) => {
         const want = w as Tensor
-        const d = worst(got[i]!, want)
-        if (!(d <= (limits[want.dtype] ?? 0))) wrong.push(`${names[i]}: ${d}`)
+        const d = distance(got[i]!, want)
+        if (!(d <= (rounding[want.dtype] ?? 0))) wrong.push(`${names[i]}: ${d}`)
       })
       expect(wrong).toEqual([])
       expect(new Set(names).size).toBeGreaterThan(100)
@@ -132,7 +113,7 @@ describe.skipIf(!compiler)(`with ${compiler?.version ?? 'no C compiler'}`, () =>
       )
       const first = (await one!.run(inputs)) as Tensor[]
       evaluate(graph, inputs).forEach((w, i) => {
-        expect(worst(first[i]!, w as Tensor)).toBeLessThan(1e-5)
+        expect(distance(first[i]!, w as Tensor)).toBeLessThan(1e-5)
       })
       for (let again = 0; again < 50; again++) expect(await two!.run(inputs)).toEqual(first)
       expect(two!.facts).toMatchObject({ threads: 2 })
@@ -193,7 +174,7 @@ int main(void) {
       })
       const bytes = new Uint8Array(run.stdout)
       const [want] = evaluate(graph, [input]) as Tensor[]
-      expect(worst({ ...want!, data: new Float32Array(bytes.buffer) }, want!)).toBeLessThan(1e-6)
+      expect(distance({ ...want!, data: new Float32Array(bytes.buffer) }, want!)).toBeLessThan(1e-6)
     } finally {
       rmSync(room, { recursive: true, force: true })
     }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { distance, rounding } from '../../../test/op-examples.ts'
 import { UnsupportedError } from '../../core/errors.ts'
-import { numbers, type Tensor } from '../../core/tensor.ts'
+import type { Tensor } from '../../core/tensor.ts'
 import { evaluate } from '../../ir/evaluate.ts'
 import { GraphBuilder } from '../../ir/graph.ts'
 import type { Example, Op } from '../../ir/op.ts'
@@ -29,26 +30,6 @@ function caseOf(name: string, example: Example, constants: boolean): Case {
   return { graph: b.finish(), inputs }
 }
 
-/** The largest difference relative to the larger of 1 and the expected value; infinite where one is NaN alone. */
-function worst(got: Tensor, want: Tensor): number {
-  expect([got.dtype, got.shape]).toEqual([want.dtype, want.shape])
-  const [a, b] = [numbers(got), numbers(want)]
-  let e = 0
-  for (let i = 0; i < b.length; i++) {
-    if (Object.is(a[i], b[i]) || a[i] === b[i]) continue
-    const d = Math.abs(a[i]! - b[i]!) / Math.max(1, Math.abs(b[i]!))
-    e = Math.max(e, Number.isNaN(d) ? Infinity : d)
-  }
-  return e
-}
-// A few roundings of the result's own type; integers are exact.
-const limits: Readonly<Record<string, number>> = {
-  float32: 2e-6,
-  float64: 2e-6,
-  float16: 2e-3,
-  bfloat16: 2e-2,
-}
-
 const withExamples = Object.entries(ops as Record<string, Op>).filter(([, op]) => op.examples)
 test.for(withExamples.map(([name]) => name))(
   'wasm computes the examples of %s as the reference does',
@@ -69,7 +50,7 @@ test.for(withExamples.map(([name]) => name))(
         const want = evaluate(graph, inputs)
         want.forEach((w, i) => {
           const t = w as Tensor
-          expect(worst(got[i] as Tensor, t), `output ${i}`).toBeLessThanOrEqual(limits[t.dtype] ?? 0)
+          expect(distance(got[i] as Tensor, t), `output ${i}`).toBeLessThanOrEqual(rounding[t.dtype] ?? 0)
         })
       }
     }
@@ -100,7 +81,7 @@ test('every access of every example stays in its buffer, and the interpreter agr
       evaluate(graph, inputs).forEach((w, i) => {
         const t = w as Tensor
         const got = { dtype: t.dtype, shape: t.shape, data: data[i]!.slice(0, t.data.length) } as Tensor
-        expect(worst(got, t), `${name}, output ${i}`).toBeLessThanOrEqual(limits[t.dtype] ?? 0)
+        expect(distance(got, t), `${name}, output ${i}`).toBeLessThanOrEqual(rounding[t.dtype] ?? 0)
       })
       programs++
     }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -79,6 +79,18 @@ describe('an isolated target', () => {
     await expect(runFaulty('hanging', 'for (;;);', { runMs: 500 })).rejects.toThrow(
       'hanging: no answer within 500 ms. It was stopped.',
     )
+  })
+
+  test.skipIf(process.platform !== 'linux')('that hangs is stopped with what it started', async () => {
+    const file = join(folder, 'pid')
+    const start = `const { spawn } = await import('node:child_process')
+      const { writeFileSync } = await import('node:fs')
+      writeFileSync(${JSON.stringify(file)}, String(spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).pid))
+      for (;;);`
+    await expect(runFaulty('starting', start, { runMs: 2000 })).rejects.toThrow('It was stopped.')
+    // Gone, or dead and not yet collected by its new parent.
+    const stat = `/proc/${readFileSync(file, 'utf8')}/stat`
+    await expect.poll(() => existsSync(stat) && !/\) Z/.test(readFileSync(stat, 'utf8'))).toBe(false)
   })
 
   test('that eats memory is stopped', async () => {

@@ -32,12 +32,15 @@ function watchExit(): void {
   }
 }
 
-/** Kills a process and everything in its group. Nothing happens where it is gone already. */
+/** Kills a process, everything in its group and, where the system tells, what it started in others: it has no time to do so itself. */
 export function killGroup(pid: number): void {
-  try {
-    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
-  } catch {
-    // ESRCH: gone.
+  const below = descendants(pid)
+  for (const id of [process.platform === 'win32' ? pid : -pid, ...below]) {
+    try {
+      process.kill(id, 'SIGKILL')
+    } catch {
+      // ESRCH: gone.
+    }
   }
   groups.delete(pid)
 }

@@ -3,10 +3,11 @@
 //
 //   node bench/every-network.ts [--only PATTERN] [--skip PATTERN] [--minutes N] [--out FILE] [--again]
 //
-// Each network runs in a process of its own. What was judged stands in FILE (every-network.jsonl), a line each; what was right
+// Each network runs in a process of its own. What was judged stands in FILE (strata-report/every-network.jsonl), a line each; what was right
 // isn't judged again unless --again is given.
 
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startChild } from '../src/targets/child.ts'
 import { networks } from '../test/networks.ts'
@@ -16,11 +17,13 @@ const { values } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     skip: { type: 'string', default: '^$' },
-    out: { type: 'string', default: 'every-network.jsonl' },
+    out: { type: 'string', default: 'strata-report/every-network.jsonl' },
     again: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '20' },
   },
 })
+
+mkdirSync(dirname(values.out), { recursive: true })
 
 const good = (verdict: string): boolean => verdict === 'same' || verdict === 'rounding'
 

@@ -12,7 +12,10 @@ export const convert: Verb = {
       flags: '-o, --output <file>',
       says: 'the .onnx or .c file (default: the name of the model as .onnx, here)',
     },
-    { flags: '--vector <set>', says: 'C: none (portable C99, the default), vnni, avx512, avx2 or neon (GNU C)' },
+    {
+      flags: '--vector <set>',
+      says: 'C: none (portable C99, the default), vnni, avx512, avx2 or neon (GNU C)',
+    },
     { flags: '--weights <where>', says: 'C: inside the file, or beside it (default: by their size)' },
     { flags: '--dims <list>', says: 'sizes for open dimensions: batch=1,sequence=128', parse: dimensions },
   ],

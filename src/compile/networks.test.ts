@@ -290,6 +290,22 @@ test('a schedule with a choice that does not exist is refused', () => {
     expect(() => parseSchedules(text)).toThrow(message)
 })
 
+test('a schedule that only asks for the sparse form has its tile, whatever the default form is', () => {
+  const x = {
+    integer: false,
+    rows: 784,
+    depth: 256,
+    columns: 256,
+    winograd: undefined,
+    density: 0.9,
+    pairs: 0.99,
+  }
+  const engine = engines['c-avx512']
+  expect(defaultSchedule(x, engine).sparse).toBe(false)
+  const asked = parseSchedules('{"*": {"sparse": true}}')('any', x, engine)
+  expect(asked).toEqual(defaultSchedule({ ...x, joined: true }, engine))
+})
+
 test('a sparse pointwise convolution is computed over its non-zeros unless a neighbour wants channels innermost', () => {
   const kernels = (dense: boolean): string[] => {
     const b = new GraphBuilder('pointwise')

@@ -127,19 +127,21 @@ export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number):
   return Math.max(4, Math.floor((2 * blockElements) / (positions * (x.depth / taps ** 2 + x.columns)) / rows))
 }
 
-export function defaultSchedule(x: Extent, engine: Engine): Schedule {
+/** `sparse`: whether the form is given; by default what is faster. */
+export function defaultSchedule(x: Extent, engine: Engine, sparse = isSparse(x, engine)): Schedule {
   const [rows, columns] = x.integer ? engine.integerTile : engine.tile
-  const sparse =
-    !x.apart &&
-    x.density !== undefined &&
-    (x.joined || x.density < sparseBelow(x, engine)) &&
-    x.rows >= 2 * engine.lanes
-  if (sparse) return sparseSchedule(x, engine)
+  if (sparse && x.density !== undefined) return sparseSchedule(x, engine)
   const algorithm = algorithmFor(x, engine)
   const block = defaultBlock(x, algorithm, rows)
   const unroll = x.integer ? (engine.integerUnroll ?? 1) : 1
-  return { algorithm, sparse, rows, columns, block, unroll, ahead: engine.ahead ?? false }
+  return { algorithm, sparse: false, rows, columns, block, unroll, ahead: engine.ahead ?? false }
 }
+
+const isSparse = (x: Extent, engine: Engine): boolean =>
+  !x.apart &&
+  x.density !== undefined &&
+  (x.joined || x.density < sparseBelow(x, engine)) &&
+  x.rows >= 2 * engine.lanes
 
 /** Sparse products pay off below a density that the engine's vector loads decide; Winograd's dense ones are fewer. */
 export const sparseBelow = (x: Extent, engine: Engine): number => engine.sparseBelow * (x.winograd ? 0.4 : 1)
@@ -248,7 +250,7 @@ export function parseSchedules(
   }
   return (node, x, engine) => {
     const changes = given.get(node) ?? given.get(kernels.get(node) ?? '') ?? given.get('*')
-    let s = { ...defaultSchedule(x, engine), ...changes }
+    let s = { ...defaultSchedule(x, engine, changes?.sparse), ...changes }
     if (changes?.algorithm && changes.block === undefined && !s.sparse)
       s = { ...s, block: defaultBlock(x, s.algorithm, s.rows) }
     if (s.rows * Math.ceil(s.columns / engine.lanes) > mostSums)

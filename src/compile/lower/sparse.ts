@@ -224,7 +224,9 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
   const { lanes } = tiles
   const width = tiles.most * lanes
   // What one pass over the filters reads should stay in the first-level cache: a part of the channels at a time.
-  const each = packs ? Math.max(1, Math.min(channels, Math.floor(s.block / sizeOf(kernel)))) : channels
+  // Every pass has code of its own: four at most.
+  const fewest = Math.ceil(channels / 4)
+  const each = packs ? Math.max(fewest, Math.min(channels, Math.floor(s.block / sizeOf(kernel)))) : channels
   const passes = evenTiles(channels, each)
   const scratch = (name: string, rows: number): number =>
     x.program.buffer(`${x.op}.${name}`, 'float32', rows * width, 'scratch')

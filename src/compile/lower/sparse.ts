@@ -12,20 +12,28 @@ import { collapse, type View } from '../view.ts'
 import { copyLoops, type Lowering } from './lowering.ts'
 
 const known = new WeakMap<object, { density: number; pairs: number }>()
+/** Share of the places where one of two neighbouring filters isn't zero. */
+function pairsOf(t: Tensor): number {
+  const values = numbers(t)
+  const [filters, size] = [t.shape[0]!, sizeOf(t.shape.slice(1))]
+  let either = 0
+  for (let f = 0; f < filters; f += 2) {
+    const two = f + 1 < filters
+    for (let i = f * size, end = i + size; i < end; i++)
+      if (values[i] !== 0 || (two && values[i + size] !== 0)) either += two ? 2 : 1
+  }
+  return either / values.length
+}
+
 /** Share of a constant filter's elements that are not zero; and of those where one of two neighbouring filters has none. */
 export function densityOf(t: Tensor): { density: number; pairs: number } {
   const had = known.get(t.data)
   if (had !== undefined) return had
   const values = numbers(t)
-  let [n, either] = [0, 0]
-  const filter = Math.max(1, sizeOf(t.shape.slice(1)))
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] !== 0) n++
-    const first = Math.floor(i / filter) % 2 === 0
-    if (values[i] !== 0 || (first ? (values[i + filter] ?? 0) : values[i - filter]) !== 0) either++
-  }
-  const count = Math.max(1, values.length)
-  const found = values.length ? { density: n / count, pairs: either / count } : { density: 1, pairs: 1 }
+  const count = values.length
+  let n = 0
+  for (let i = 0; i < count; i++) if (values[i] !== 0) n++
+  const found = { density: count ? n / count : 1, pairs: n < count ? pairsOf(t) : 1 }
   known.set(t.data, found)
   return found
 }

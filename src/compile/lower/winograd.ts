@@ -39,14 +39,21 @@ export const integerWinograd = (filters: Tensor): boolean => {
 export type Winograd = { readonly m: 2 | 4; readonly taps: number; readonly n: number }
 export const winogradForm = (m: 2 | 4, taps: number): Winograd => ({ m, taps, n: m + taps - 1 })
 
-/** G g of one row or column of a filter (of five taps, or of three and zeros), written at every `step`-th place from `at` on. */
+/** G g of one row or column of a filter, whose taps lie `apart` from `first` on; written at every `step`-th place from `at` on. */
 function filterTransform(
   { n, taps }: Winograd,
-  [a, b, c, d, e]: readonly [number, number, number, number, number],
+  from: ArrayLike<number>,
+  first: number,
+  apart: number,
   to: Float64Array,
   at: number,
   step: number,
 ): void {
+  const a = from[first]!
+  const b = from[first + apart]!
+  const c = from[first + 2 * apart]!
+  const d = taps === 5 ? from[first + 3 * apart]! : 0
+  const e = taps === 5 ? from[first + 4 * apart]! : 0
   to[at] = n === 4 ? a : a / 4
   const even = n === 4 ? (a + c) / 2 : (a + c + e) * (-1 / 6)
   const odd = n === 4 ? b / 2 : (b + d) * (-1 / 6)
@@ -120,19 +127,6 @@ export type WinogradConv = {
 export const winogradExtra = (out: number, m: number): number => Math.ceil(out / m) * m - out
 
 /** Writes G g Gᵀ of every filter as packed panels, one group a position of the tile. */
-const filterRow = (
-  from: ArrayLike<number>,
-  at: number,
-  step: number,
-  taps: number,
-): readonly [number, number, number, number, number] => [
-  from[at]!,
-  from[at + step]!,
-  from[at + 2 * step]!,
-  taps === 5 ? from[at + 3 * step]! : 0,
-  taps === 5 ? from[at + 4 * step]! : 0,
-]
-
 function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): void {
   const { n, taps } = f
   const [filters, channels] = w.shape as [number, number]
@@ -151,10 +145,9 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
       for (let row = 0; row < taken; row++) {
         for (let column = 0; column < count; column++) {
           const g = ((first + column) * channels + start + row) * taps * taps
-          for (let x = 0; x < taps; x++) filterTransform(f, filterRow(data, g + x, taps, taps), half, x, taps)
+          for (let x = 0; x < taps; x++) filterTransform(f, data, g + x, taps, half, x, taps)
           const at = row * width + column
-          for (let i = 0; i < n; i++)
-            filterTransform(f, filterRow(half, i * taps, 1, taps), rows, i * n * size + at, size)
+          for (let i = 0; i < n; i++) filterTransform(f, half, i * taps, 1, rows, i * n * size + at, size)
         }
         for (let column = count; column < width; column++)
           for (let position = 0; position < n * n; position++)
@@ -177,14 +170,17 @@ function transformIntegerFilters(w: Tensor, p: Panels, pair: number, to: Int16Ar
   const half = new Float64Array(12)
   const full = new Float64Array(16)
   const f = winogradForm(2, 3)
-  const twice = (from: ArrayLike<number>, at: number, step: number, out: Float64Array, place: number): void =>
-    filterTransform(
-      f,
-      [2 * from[at]!, 2 * from[at + step]!, 2 * from[at + 2 * step]!, 0, 0],
-      out,
-      place,
-      step,
-    )
+  const doubled = new Float64Array(3)
+  const twice = (
+    from: ArrayLike<number>,
+    at: number,
+    step: number,
+    out: Float64Array,
+    place: number,
+  ): void => {
+    for (let i = 0; i < 3; i++) doubled[i] = 2 * from[at + i * step]!
+    filterTransform(f, doubled, 0, 1, out, place, step)
+  }
   for (let i = 0; i < filters * channels; i++) {
     for (let x = 0; x < 3; x++) twice(data, 9 * i + x, 3, half, x)
     for (let r = 0; r < 4; r++) twice(half, 3 * r, 1, full, 4 * r)

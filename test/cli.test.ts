@@ -143,7 +143,7 @@ test('convert writes C with its header, or says what is wrong', () => {
   expect(source).toContain('#include "small-net.h"')
   expect(header).toContain('int small_net_run(const float *in0, float *out0);')
   const wrong = strata(folder, 'convert', 'net.txt', '-o', 'a.c', '--vector', 'mmx')
-  expect(wrong.stderr).toContain('--vector: expected none, avx512, avx2, neon, got mmx')
+  expect(wrong.stderr).toContain('--vector: expected none, vnni, avx512, avx2, neon, got mmx')
   expect(wrong.status).toBe(2)
 })
 

@@ -240,7 +240,7 @@ test('a candidate that dies, hangs, errs or is refused says so, and the next one
   const device = deviceFor(kernel!, {
     ...subject!,
     targets: new URL('../../test/tune-targets.ts', import.meta.url),
-    limitMs: 2500,
+    limitMs: 6000,
   })
   try {
     const start = defaultSchedule(kernel!.extent, code)
@@ -249,7 +249,7 @@ test('a candidate that dies, hangs, errs or is refused says so, and the next one
       return `${m.status}${m.says ? `: ${m.says}` : ''}`
     }
     expect(await tried(1)).toBe('failed: its process was killed by SIGSEGV')
-    expect(await tried(2)).toBe('failed: no answer within 2500 ms. It was stopped.')
+    expect(await tried(2)).toBe('failed: no answer within 6000 ms. It was stopped.')
     expect(await tried(3)).toMatch(/^wrong: output 0 at/)
     expect(await tried(4)).toBe('failed: no code for that')
     expect(await tried(5)).toBe('measured')

@@ -16,36 +16,9 @@ import {
   type Statement,
   typeOf,
 } from '../../loops.ts'
+import { compares, Functions, infix, isIntegerType } from './functions.ts'
+import { dotInstructions, narrowingOf, wideningOf } from './instructions.ts'
 import { halfFunctions, type Prelude, storageType, valueType } from './types.ts'
-
-const unsignedOf: Partial<Record<ComputeType, string>> = {
-  int32: 'uint32_t',
-  int64: 'uint64_t',
-  uint32: 'uint32_t',
-  uint64: 'uint64_t',
-}
-const infix: Partial<Record<ScalarFn, string>> = {
-  add: '+', sub: '-', mul: '*', div: '/', eq: '==', ne: '!=', lt: '<', le: '<=', gt: '>', ge: '>=',
-  bitAnd: '&', bitOr: '|', bitXor: '^', shl: '<<', shr: '>>',
-} // biome-ignore format: a table
-const compares: ReadonlySet<string> = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge'])
-const logic: Partial<Record<ScalarFn, string>> = { and: '&', or: '|', xor: '^' }
-
-/** Functions of the C library, computed in double and rounded once where the value is a float. */
-const library: Partial<Record<ScalarFn, string>> = {
-  exp: 'exp', expm1: 'expm1', log: 'log', log1p: 'log1p', log2: 'log2', sin: 'sin', cos: 'cos', tan: 'tan', asin: 'asin', acos: 'acos',
-  atan: 'atan', sinh: 'sinh', cosh: 'cosh', tanh: 'tanh', asinh: 'asinh', acosh: 'acosh', atanh: 'atanh', erf: 'erf', pow: 'pow',
-  rem: 'fmod', atan2: 'atan2',
-} // biome-ignore format: a table
-/** Functions that are exact, so that the float form serves. */
-const exactLibrary: Partial<Record<ScalarFn, string>> = {
-  abs: 'fabs',
-  floor: 'floor',
-  ceil: 'ceil',
-  trunc: 'trunc',
-  round: 'rint',
-  sqrt: 'sqrt',
-}
 
 const placeOps: Partial<Record<ScalarFn, string>> = {
   add: '+',
@@ -59,8 +32,6 @@ const placeOps: Partial<Record<ScalarFn, string>> = {
 type Call = Extract<Expr, { kind: 'call' }>
 const isCompare = (e: Expr): e is Call => e.kind === 'call' && compares.has(e.fn)
 
-const isIntegerType = (t: ComputeType): boolean => !isFloat(t as DType) && t !== 'bool'
-
 export type CFunction = { readonly prototype: string; readonly text: string }
 
 export class KernelWriter {
@@ -69,11 +40,13 @@ export class KernelWriter {
   /** Locals that hold places in buffers: loop variables and what is computed from them alone. */
   private readonly places = new Set<string>()
   private readonly prelude: Prelude
+  private readonly functions: Functions
   private readonly kernel: Kernel
 
   constructor(kernel: Kernel, prelude: Prelude) {
     this.kernel = kernel
     this.prelude = prelude
+    this.functions = new Functions(prelude)
     this.scope = {
       locals: this.locals,
       buffers: new Map(kernel.parameters.map((p) => [p.name, p.dtype])),
@@ -196,7 +169,7 @@ export class KernelWriter {
     const t = this.type(e)
     const to = this.prelude.value(t)
     if (d === 'float16')
-      return `${this.lanewise(`load_half_x${width}`, to, width, [from], `${this.half('half_to_float')}(a[i])`)}(${at})`
+      return `${this.functions.lanewise(`load_half_x${width}`, to, width, [from], `${this.half('half_to_float')}(a[i])`)}(${at})`
     if (d === 'bfloat16') {
       const u = this.prelude.vector('uint32_t', width)
       return `((${to})(__builtin_convertvector(${at}, ${u}) << 16))`
@@ -230,9 +203,9 @@ export class KernelWriter {
     const at = `*(${to}_u *)(${bufferId(buffer)} + ${this.index(index)})`
     const from = this.prelude.value(t)
     if (d === 'float16')
-      return `${at} = ${this.lanewise(`store_half_x${t.lanes}`, to, t.lanes, [from], `${this.half('float_to_half')}(a[i])`)}(${v})`
+      return `${at} = ${this.functions.lanewise(`store_half_x${t.lanes}`, to, t.lanes, [from], `${this.half('float_to_half')}(a[i])`)}(${v})`
     if (d === 'bfloat16')
-      return `${at} = ${this.lanewise(`store_bfloat_x${t.lanes}`, to, t.lanes, [from], `${this.half('float_to_bfloat')}(a[i])`)}(${v})`
+      return `${at} = ${this.functions.lanewise(`store_bfloat_x${t.lanes}`, to, t.lanes, [from], `${this.half('float_to_bfloat')}(a[i])`)}(${v})`
     if (d === 'int4') return `${at} = __builtin_convertvector(((${v}) << 28) >> 28, ${to})`
     if (d === 'uint4') return `${at} = __builtin_convertvector((${v}) & 15, ${to})`
     if (d === 'bool') return `${at} = __builtin_convertvector(-(${v}), ${to})`
@@ -249,25 +222,6 @@ export class KernelWriter {
 
   private half(name: string): string {
     return this.prelude.add(name, halfFunctions[name]!)
-  }
-
-  /** A function that works lane by lane where C has no vector form; compilers vectorise what they can. */
-  private lanewise(
-    name: string,
-    result: string,
-    lanes: number,
-    parameters: readonly string[],
-    body: string,
-    forms: readonly { readonly when: string; readonly value: string }[] = [],
-  ): string {
-    const names = ['a', 'b', 'c'].slice(0, parameters.length)
-    const loop = `  ${result} r;\n  for (int i = 0; i < ${lanes}; i++) r[i] = ${body};\n  return r;`
-    const choices = forms.map((f, i) => `#${i ? 'elif' : 'if'} ${f.when}\n  return ${f.value};\n`).join('')
-    const text = forms.length ? `${choices}#else\n${loop}\n#endif` : loop
-    return this.prelude.add(
-      name,
-      `static inline ${result} ${name}(${parameters.map((p, i) => `${p} ${names[i]}`).join(', ')}) {\n${text}\n}`,
-    )
   }
 
   private constant(value: number | bigint, type: DType | undefined): string {
@@ -371,7 +325,7 @@ export class KernelWriter {
     const [type, scalar] = [this.prelude.value(t), valueType({ ...t, lanes: 1 })]
     const name = `across_${e.fn}_${type}`
     // Halves are combined, as a tree: the order of the interpreter.
-    const step = this.scalarCall(e.fn, t.type, ['r[i]', 'r[i + n]'])
+    const step = this.functions.scalar(e.fn, t.type, ['r[i]', 'r[i + n]'])
     this.prelude.add(
       name,
       `static inline ${scalar} ${name}(${type} x) {\n  ${scalar} r[${t.lanes}];\n  for (int i = 0; i < ${t.lanes}; i++) r[i] = x[i];\n  for (int n = ${t.lanes} / 2; n > 0; n /= 2) for (int i = 0; i < n; i++) r[i] = ${step};\n  return r[0];\n}`,
@@ -457,7 +411,7 @@ export class KernelWriter {
     if (isFloat(from.type as DType) && isIntegerType(to.type)) {
       if (from.type === 'float32' && to.type === 'int32') return `${this.truncateVector(from, type)}(${x})`
       const scalar = this.truncate('a[i]', from.type, to.type)
-      return `${this.lanewise(`truncate_${this.prelude.value(from)}_${type}`, type, to.lanes, [this.prelude.value(from)], scalar)}(${x})`
+      return `${this.functions.lanewise(`truncate_${this.prelude.value(from)}_${type}`, type, to.lanes, [this.prelude.value(from)], scalar)}(${x})`
     }
     return `__builtin_convertvector(${x}, ${type})`
   }
@@ -495,7 +449,7 @@ export class KernelWriter {
       const round = (v: string): string => `${this.half(up)}(${this.half(down)}(${v}))`
       if (t.lanes === 1) return round(x)
       const type = this.prelude.value(t)
-      return `${this.lanewise(`round_${d}_${type}`, type, t.lanes, [type], round('a[i]'))}(${x})`
+      return `${this.functions.lanewise(`round_${d}_${type}`, type, t.lanes, [type], round('a[i]'))}(${x})`
     }
     if (d === 'int4')
       return t.lanes === 1 ? `((int32_t)((uint32_t)(${x}) << 28) >> 28)` : `(((${x}) << 28) >> 28)`
@@ -511,274 +465,9 @@ export class KernelWriter {
   private call(e: Extract<Expr, { kind: 'call' }>): string {
     const t = this.type(e.args.at(-1)!)
     const args = e.args.map((a) => this.expr(a))
-    if (t.lanes === 1) return this.scalarCall(e.fn, t.type, args, e.args)
-    return this.vectorCall(e.fn, t, args, e.args)
+    if (t.lanes === 1) return this.functions.scalar(e.fn, t.type, args, e.args)
+    return this.functions.vector(e.fn, t, args, e.args)
   }
-
-  private scalarCall(
-    fn: ScalarFn,
-    t: ComputeType,
-    args: readonly string[],
-    exprs: readonly Expr[] = [],
-  ): string {
-    const [a, b, c] = args as [string, string, string]
-    const integer = isIntegerType(t)
-    if (fn === 'select') return `(${a} ? ${b} : ${c})`
-    if (fn === 'not') return `(!${a})`
-    if (logic[fn]) return `((${a} != 0) ${logic[fn]} (${b} != 0))`
-    if (compares.has(fn)) return `(${a} ${infix[fn]} ${b})`
-    const u = unsignedOf[t]
-    if (integer) {
-      const signed = valueType({ type: t, lanes: 1 })
-      if (fn === 'add' || fn === 'sub' || fn === 'mul')
-        return `((${signed})((${u})${a} ${infix[fn]} (${u})${b}))`
-      if (fn === 'shl') return `((${signed})((${u})${a} << ${b}))`
-      if (fn === 'neg') return `((${signed})(0 - (${u})${a}))`
-      if (fn === 'rem') return `(${a} % ${b})`
-      if (fn === 'fma') return `((${signed})((${u})${a} * (${u})${b} + (${u})${c}))`
-      if (fn === 'min') return `(${a} < ${b} ? ${a} : ${b})`
-      if (fn === 'max') return `(${a} > ${b} ? ${a} : ${b})`
-      if (fn === 'abs') return `(${a} < 0 ? (${signed})(0 - (${u})${a}) : ${a})`
-      if (infix[fn]) return `(${a} ${infix[fn]} ${b})`
-      throw new BugError(`C: ${fn} of ${t} has no form`)
-    }
-    const suffix = t === 'float32' ? 'f' : ''
-    if (fn === 'neg') return `(-${a})`
-    if (fn === 'fma') return `${this.product(t)}(${a}, ${b}, ${c})`
-    if (fn === 'min' || fn === 'max') return this.extremum(fn, t, args, exprs)
-    if (infix[fn]) return `(${a} ${infix[fn]} ${b})`
-    if (exactLibrary[fn]) return `${exactLibrary[fn]}${suffix}(${a})`
-    if (library[fn]) {
-      const wide = args.map((x) => (t === 'float32' ? `(double)${x}` : x))
-      return t === 'float32'
-        ? `((float)${library[fn]}(${wide.join(', ')}))`
-        : `${library[fn]}(${wide.join(', ')})`
-    }
-    throw new BugError(`C: ${fn} of ${t} has no form`)
-  }
-
-  /** a·b + c, rounded once only where the machine does so in one instruction: elsewhere the C library's fma takes hundreds. */
-  private product(t: ComputeType): string {
-    const [type, suffix, fast] =
-      t === 'float32' ? ['float', 'f', 'STRATA_FMAF'] : ['double', '', 'STRATA_FMA']
-    return this.prelude.add(
-      `fma_${type}`,
-      `static inline ${type} fma_${type}(${type} a, ${type} b, ${type} c) {\n#ifdef ${fast}\n  return fma${suffix}(a, b, c);\n#else\n  return a * b + c;\n#endif\n}`,
-    )
-  }
-
-  /** NaN wins. One comparison where one side is a number for certain. */
-  private extremum(
-    fn: 'min' | 'max',
-    t: ComputeType,
-    args: readonly string[],
-    exprs: readonly Expr[],
-  ): string {
-    const type = valueType({ type: t, lanes: 1 })
-    const name = `${fn}_${type}`
-    const op = fn === 'min' ? '<' : '>'
-    this.prelude.add(
-      name,
-      `static inline ${type} ${name}(${type} a, ${type} b) {\n  return a ${op} b || a != a ? a : b;\n}`,
-    )
-    const [x, y] = isLiteral(exprs[0])
-      ? [args[0], args[1]]
-      : isLiteral(exprs[1])
-        ? [args[1], args[0]]
-        : [undefined, undefined]
-    if (x === undefined) return `${name}(${args[0]}, ${args[1]})`
-    const limited = `${fn}_limit_${type}`
-    this.prelude.add(
-      limited,
-      `static inline ${type} ${limited}(${type} limit, ${type} x) {\n  return limit ${op} x ? limit : x;\n}`,
-    )
-    return `${limited}(${x}, ${y})`
-  }
-
-  /** Masks are all ones or all zeros in every lane, which is as wide as the value's. */
-  private selectVector(t: LoopType, type: string, args: readonly string[]): string {
-    const mask = this.prelude.vector(t.type.endsWith('64') ? 'int64_t' : 'int32_t', t.lanes)
-    const name = `select_${type}`
-    this.prelude.add(
-      name,
-      `static inline ${type} ${name}(${mask} m, ${type} a, ${type} b) {\n  return (${type})((m & (${mask})a) | (~m & (${mask})b));\n}`,
-    )
-    return `${name}(${args.join(', ')})`
-  }
-
-  private vectorCall(fn: ScalarFn, t: LoopType, args: readonly string[], exprs: readonly Expr[]): string {
-    const [a, b, c] = args as [string, string, string]
-    const type = this.prelude.value(t)
-    const integer = isIntegerType(t.type)
-    const apply = (name: string): string => `${name}(${args.join(', ')})`
-    // Comparisons of 32-bit lanes give int32 masks, which is what a vector of bool is.
-    if (fn === 'select') return this.selectVector(t, type, args)
-    if (fn === 'not') return `(~${a})`
-    if (logic[fn]) return `(${a} ${logic[fn]} ${b})`
-    if (fn === 'neg') return `(-${a})`
-    if (fn === 'rem' && integer) return `(${a} % ${b})`
-    if (infix[fn]) return `(${a} ${infix[fn]} ${b})`
-    if (fn === 'fma') {
-      if (integer) return `(${a} * ${b} + ${c})`
-      const once = t.type === 'float32' ? 'STRATA_FMAF' : 'STRATA_FMA'
-      const two = { when: `!defined(${once})`, value: 'a * b + c' }
-      const each = `${t.type === 'float32' ? '__builtin_fmaf' : '__builtin_fma'}(a[i], b[i], c[i])`
-      const forms = [...instructions('fma', t, type), two]
-      return apply(this.lanewise(`fma_${type}`, type, t.lanes, [type, type, type], each, forms))
-    }
-    if (fn === 'min' || fn === 'max') {
-      const limit = this.limitVector(fn, t, type)
-      // With a number for certain on one side, one comparison lets the other's NaN through.
-      if (integer || isLiteral(exprs[0])) return apply(limit)
-      if (isLiteral(exprs[1])) return `${limit}(${b}, ${a})`
-      const choose = this.selectVector(t, type, ['a != a', 'a', `${limit}(a, b)`])
-      const form = `static inline ${type} ${fn}_${type}(${type} a, ${type} b) {\n  return ${choose};\n}`
-      return apply(this.prelude.add(`${fn}_${type}`, form))
-    }
-    if (fn === 'abs' && t.type === 'float32') {
-      const mask = this.prelude.vector('int32_t', t.lanes)
-      return `((${type})((${mask})${a} & 0x7fffffff))`
-    }
-    const scalars = ['a[i]', 'b[i]', 'c[i]'].slice(0, args.length)
-    const parameters = Array<string>(args.length).fill(type)
-    const each = this.scalarCall(fn, t.type, scalars)
-    return apply(this.lanewise(`${fn}_${type}`, type, t.lanes, parameters, each, instructions(fn, t, type)))
-  }
-
-  /** a op b ? a : b in every lane. */
-  private limitVector(fn: 'min' | 'max', t: LoopType, type: string): string {
-    const choose = this.selectVector(t, type, [`a ${fn === 'min' ? '<' : '>'} b`, 'a', 'b'])
-    const forms = instructions(fn, t, type)
-    const choices = forms.map((f, i) => `#${i ? 'elif' : 'if'} ${f.when}\n  return ${f.value};\n`).join('')
-    const text = forms.length ? `${choices}#else\n  return ${choose};\n#endif` : `  return ${choose};`
-    return this.prelude.add(
-      `${fn}_limit_${type}`,
-      `static inline ${type} ${fn}_limit_${type}(${type} a, ${type} b) {\n${text}\n}`,
-    )
-  }
-}
-
-/**
- * The machine's own instruction for a whole vector of floats. Compilers find some behind a loop over lanes too, but take ten
- * times as long over a network. `max(limit, x)` of x86 gives x where x is NaN, as the loop does.
- */
-function instructions(fn: ScalarFn, t: LoopType, type: string): { when: string; value: string }[] {
-  if (t.type !== 'float32') return []
-  const [x86, vector, when] =
-    t.lanes === 16
-      ? ['_mm512', '__m512', 'defined(__AVX512F__)']
-      : t.lanes === 8
-        ? ['_mm256', '__m256', 'defined(__FMA__)']
-        : t.lanes === 4
-          ? ['_mm', '__m128', 'defined(__FMA__)']
-          : ['', '', '']
-  if (!x86) return []
-  const on = (names: readonly string[], v: string): string => names.map((n) => `(${v})${n}`).join(', ')
-  const round = rounding[fn]
-  const form =
-    fn === 'fma'
-      ? `fmadd_ps(${on(['a', 'b', 'c'], vector)})`
-      : fn === 'min' || fn === 'max'
-        ? `${fn}_ps(${on(['a', 'b'], vector)})`
-        : fn === 'sqrt'
-          ? `sqrt_ps(${on(['a'], vector)})`
-          : round !== undefined
-            ? `${t.lanes === 16 ? 'roundscale' : 'round'}_ps(${on(['a'], vector)}, ${round})`
-            : undefined
-  if (form === undefined) return []
-  const forms = [{ when, value: `(${type})${x86}_${form}` }]
-  // NEON's maximum lets NaN win, so it has no form there.
-  const neon =
-    fn === 'fma'
-      ? `vfmaq_f32(${on(['c', 'a', 'b'], 'float32x4_t')})`
-      : fn === 'sqrt' || neonRounding[fn]
-        ? `${neonRounding[fn] ?? 'vsqrtq_f32'}(${on(['a'], 'float32x4_t')})`
-        : undefined
-  if (t.lanes === 4 && neon)
-    forms.push({ when: 'defined(__ARM_NEON) && defined(__aarch64__)', value: `(${type})${neon}` })
-  return forms
-}
-
-/** x86's conversions between narrow integers in memory and 32-bit lanes: gcc 12 takes vectors apart for theirs. */
-function wideningOf(storage: string, lanes: number, to: string): { when: string; value: string } | undefined {
-  const kind = { uint8_t: 'epu8', int8_t: 'epi8', uint16_t: 'epu16', int16_t: 'epi16' }[storage]
-  const bytes = lanes * (kind?.endsWith('8') ? 1 : 2)
-  const prefix = { 16: '_mm512', 8: '_mm256', 4: '_mm' }[lanes]
-  if (!kind || !prefix) return undefined
-  const when =
-    lanes === 16 ? 'defined(__AVX512F__)' : 'defined(__AVX2__) && defined(__FMA__) && defined(__x86_64__)'
-  const from =
-    bytes === 4
-      ? '_mm_cvtsi32_si128((int32_t)a)'
-      : bytes === 8
-        ? '_mm_cvtsi64_si128((int64_t)a)'
-        : `(__m${8 * bytes}i)a`
-  return { when, value: `(${to})${prefix}_cvt${kind}_epi32(${from})` }
-}
-
-function narrowingOf(
-  storage: string,
-  lanes: number,
-  to: string,
-): { when: string; value: string } | undefined {
-  const bytes = { uint8_t: 1, int8_t: 1, uint16_t: 2, int16_t: 2 }[storage]
-  if (lanes !== 8 || bytes === undefined) return undefined
-  const when = 'defined(__AVX2__) && defined(__FMA__) && defined(__x86_64__)'
-  const masked = `_mm256_and_si256((__m256i)a, _mm256_set1_epi32(${2 ** (8 * bytes) - 1}))`
-  const halves = `_mm_packus_epi32(_mm256_castsi256_si128(${masked}), _mm256_extracti128_si256(${masked}, 1))`
-  if (bytes === 2) return { when, value: `(${to})${halves}` }
-  return { when, value: `(${to})_mm_cvtsi128_si64(_mm_packus_epi16(${halves}, _mm_setzero_si128()))` }
-}
-
-/**
- * The machine's own products of neighbours, all exact: four of uint8 and int8 (AVX-512 VNNI doesn't saturate), or two of int16. `pmaddubsw`
- * has no place here: it saturates at 16 bits.
- */
-function dotInstructions(acc: LoopType, a: LoopType, type: string): { when: string; value: string }[] {
-  const g = a.lanes / acc.lanes
-  if (acc.lanes === 16) {
-    const on = (name: string): string => `(${type})_mm512_${name}((__m512i)r, (__m512i)a, (__m512i)b)`
-    if (g === 4 && a.type === 'uint8') return [{ when: 'defined(__AVX512VNNI__)', value: on('dpbusd_epi32') }]
-    if (g === 2)
-      return [
-        { when: 'defined(__AVX512VNNI__)', value: on('dpwssd_epi32') },
-        { when: 'defined(__AVX512BW__)', value: `r + (${type})_mm512_madd_epi16((__m512i)a, (__m512i)b)` },
-      ]
-  }
-  if (g === 2 && acc.lanes === 8)
-    return [
-      {
-        when: 'defined(__AVX2__) && defined(__FMA__)',
-        value: `r + (${type})_mm256_madd_epi16((__m256i)a, (__m256i)b)`,
-      },
-    ]
-  if (g === 2 && acc.lanes === 4)
-    return [
-      {
-        when: 'defined(__AVX2__) && defined(__FMA__)',
-        value: `r + (${type})_mm_madd_epi16((__m128i)a, (__m128i)b)`,
-      },
-      {
-        when: 'defined(__ARM_NEON) && defined(__aarch64__)',
-        value: `r + (${type})vpaddq_s32(vmull_s16(vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b)), vmull_high_s16((int16x8_t)a, (int16x8_t)b))`,
-      },
-    ]
-  return []
-}
-
-/** Rounding modes of x86, without the inexact flag; and NEON's instructions. */
-const rounding: Partial<Record<ScalarFn, number>> = { round: 8, floor: 9, ceil: 10, trunc: 11 }
-const neonRounding: Partial<Record<ScalarFn, string>> = {
-  round: 'vrndnq_f32',
-  floor: 'vrndmq_f32',
-  ceil: 'vrndpq_f32',
-  trunc: 'vrndq_f32',
-}
-
-/** A constant that is no NaN, also spread over lanes. */
-const isLiteral = (e: Expr | undefined): boolean => {
-  const c = e?.kind === 'repeat' ? e.arg : e
-  return c?.kind === 'const' && !Number.isNaN(Number(c.value))
 }
 
 /** Identifiers of loops may hold characters that C's don't. */

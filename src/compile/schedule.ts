@@ -17,6 +17,8 @@ export type Engine = {
   readonly bytes?: boolean
   /** See `Schedule.ahead`. */
   readonly ahead?: boolean
+  /** The tile of float products with few rows whose weights come from memory at every run: wide, so that they come in long pieces. */
+  readonly streamTile?: readonly [rows: number, columns: number]
   /** Density below which a sparse convolution is faster than the dense one. */
   readonly sparseBelow: number
 }
@@ -31,6 +33,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     integerUnroll: 4,
     sparseBelow: 0.25,
     ahead: true,
+    streamTile: [2, 16],
   },
   // V8's revectorisation pairs adjacent 128-bit vectors: 6×16 is 12 sums of 256 bits.
   'wasm-fast': {
@@ -40,6 +43,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     integerTile: [5, 16],
     integerUnroll: 2,
     sparseBelow: 0.45,
+    streamTile: [2, 32],
   },
   'c-vnni': {
     name: 'c-vnni',
@@ -48,6 +52,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     integerTile: [14, 32],
     sparseBelow: 0.45,
     bytes: true,
+    streamTile: [6, 64],
   },
   'c-avx512': {
     name: 'c-avx512',
@@ -55,6 +60,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [14, 32],
     integerTile: [10, 32],
     sparseBelow: 0.45,
+    streamTile: [6, 64],
   },
   'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45 },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
@@ -129,12 +135,23 @@ export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number):
 
 /** `sparse`: whether the form is given; by default what is faster. */
 export function defaultSchedule(x: Extent, engine: Engine, sparse = isSparse(x, engine)): Schedule {
-  const [rows, columns] = x.integer ? engine.integerTile : engine.tile
   if (sparse && x.density !== undefined) return sparseSchedule(x, engine)
   const algorithm = algorithmFor(x, engine)
+  const tile = x.integer ? engine.integerTile : engine.tile
+  const [rows, columns] = (streams(x, algorithm, tile[0]) ? engine.streamTile : undefined) ?? tile
   const block = defaultBlock(x, algorithm, rows)
   const unroll = x.integer ? (engine.integerUnroll ?? 1) : 1
   return { algorithm, sparse: false, rows, columns, block, unroll, ahead: engine.ahead ?? false }
+}
+
+/** Whether an algorithm reads more than 4 MB of weights for few rows of results, but more than one register tile has. */
+function streams(x: Extent, algorithm: ConvAlgorithm, least: number): boolean {
+  if (x.integer) return false
+  const { taps, height, width } = x.winograd ?? { taps: 1, height: 0, width: 0 }
+  const m = algorithm === 'winograd2' ? 2 : algorithm === 'winograd4' ? 4 : 0
+  const rows = m ? (x.rows / (height * width)) * Math.ceil(height / m) * Math.ceil(width / m) : x.rows
+  const weights = x.depth * x.columns * (m ? ((m + taps - 1) / taps) ** 2 : 1)
+  return rows > least && rows <= 64 && weights >= 2 ** 20
 }
 
 const isSparse = (x: Extent, engine: Engine): boolean =>

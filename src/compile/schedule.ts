@@ -17,7 +17,7 @@ export type Engine = {
   readonly bytes?: boolean
   /** See `Schedule.ahead`. */
   readonly ahead?: boolean
-  /** The tile of float products with few rows whose weights come from memory at every run: wide, so that they come in long pieces. */
+  /** Tile of float products with few rows whose weights come from memory at every run: wide, so that they come in long pieces. */
   readonly streamTile?: readonly [rows: number, columns: number]
   /** Density below which a sparse convolution is faster than the dense one. */
   readonly sparseBelow: number
@@ -52,7 +52,6 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     integerTile: [14, 32],
     sparseBelow: 0.45,
     bytes: true,
-    streamTile: [6, 64],
   },
   'c-avx512': {
     name: 'c-avx512',
@@ -60,7 +59,6 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [14, 32],
     integerTile: [10, 32],
     sparseBelow: 0.45,
-    streamTile: [6, 64],
   },
   'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45 },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
@@ -151,7 +149,7 @@ function streams(x: Extent, algorithm: ConvAlgorithm, least: number): boolean {
   const m = algorithm === 'winograd2' ? 2 : algorithm === 'winograd4' ? 4 : 0
   const rows = m ? (x.rows / (height * width)) * Math.ceil(height / m) * Math.ceil(width / m) : x.rows
   const weights = x.depth * x.columns * (m ? ((m + taps - 1) / taps) ** 2 : 1)
-  return rows > least && rows <= 64 && weights >= 2 ** 20
+  return rows > least && rows <= 24 && weights >= 2 ** 20
 }
 
 const isSparse = (x: Extent, engine: Engine): boolean =>

@@ -1,22 +1,11 @@
 // Small networks of every kind on every form of what the compiler makes. All of them: bench/every-network.ts.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import { findCompiler } from '../src/targets/c/compiler.ts'
 import { checkNetwork, everyForm, networks } from './networks.ts'
+import { ownCache } from './own-cache.ts'
 
-const cache = mkdtempSync(join(tmpdir(), 'strata-test-'))
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = cache
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(cache, { recursive: true, force: true })
-})
+ownCache()
 
 const all = networks()
 for (const [name, what, onC] of [

@@ -2,7 +2,7 @@
 
 import type { Tensor } from '../core/tensor.ts'
 import type { Datum, Graph, ValueId } from '../ir/types.ts'
-import type { Reply } from '../targets/child.ts'
+import { answerQuestions } from '../targets/answers.ts'
 import { readPacked } from '../targets/packed.ts'
 import type { Executable, NodeTime, Target, TargetOptions } from '../targets/target.ts'
 
@@ -140,15 +140,4 @@ async function answer(q: Question): Promise<ReturnType<Questions[keyof Questions
   }
 }
 
-process.on('message', async (question: Question) => {
-  let reply: Reply
-  try {
-    reply = { ok: await answer(question) }
-  } catch (e) {
-    const error = e instanceof Error ? e : new Error(String(e))
-    reply = { error: error.message, name: error.name }
-  }
-  process.send!(reply)
-})
-// Whoever asked is gone.
-process.on('disconnect', () => process.exit())
+answerQuestions<Question>(answer)

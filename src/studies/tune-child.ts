@@ -4,7 +4,7 @@
 import { digest } from '../core/hash.ts'
 import type { Datum, Graph } from '../ir/types.ts'
 import { measure, type Timing } from '../judges/timing.ts'
-import type { Reply } from '../targets/child.ts'
+import { answerQuestions } from '../targets/answers.ts'
 import { readPacked } from '../targets/packed.ts'
 import type { Artifact, Executable, Target, TargetOptions } from '../targets/target.ts'
 import { estimatedBounds, type Judged, judgeOutputs } from './bench-judge.ts'
@@ -116,15 +116,4 @@ function answer(q: TuneQuestion): Promise<ReturnType<TuneQuestions[keyof TuneQue
   }
 }
 
-process.on('message', async (question: TuneQuestion) => {
-  let reply: Reply
-  try {
-    reply = { ok: await answer(question) }
-  } catch (e) {
-    const error = e instanceof Error ? e : new Error(String(e))
-    reply = { error: error.message, name: error.name }
-  }
-  process.send!(reply)
-})
-// Whoever asked is gone.
-process.on('disconnect', () => process.exit())
+answerQuestions<TuneQuestion>(answer)

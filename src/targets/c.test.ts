@@ -10,8 +10,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { distance, rounding } from '../../test/op-examples.ts'
+import { ownCache } from '../../test/own-cache.ts'
 import { randomGraph } from '../../test/random-graph.ts'
 import { compile } from '../compile/compile.ts'
 import { prepare, uncompilable } from '../compile/prepare.ts'
@@ -30,16 +31,7 @@ import { graphToC } from './c/source.ts'
 import { c } from './c.ts'
 
 const compiler = findCompiler()
-const cache = mkdtempSync(join(tmpdir(), 'strata-test-'))
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = cache
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(cache, { recursive: true, force: true })
-})
+const cache = ownCache()
 
 /** The examples of all operators as one graph, so that the C compiler starts once: what follows the first operand is constant. */
 function examplesGraph(): { graph: Graph; inputs: Tensor[]; names: string[] } {

@@ -1,20 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
+import { ownCache } from '../../test/own-cache.ts'
 import { cacheFolder, prune, recall, remember, touch, writeWhole } from './cache.ts'
 
-const room = mkdtempSync(join(tmpdir(), 'strata-test-'))
+const room = ownCache()
 const folder = join(room, 'strata', 'c')
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = room
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(room, { recursive: true, force: true })
-})
 beforeEach(() => rmSync(join(room, 'strata'), { recursive: true, force: true }))
 
 const day = 24 * 3600_000

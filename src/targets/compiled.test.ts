@@ -1,16 +1,8 @@
-import {
-  appendFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { ownCache } from '../../test/own-cache.ts'
 import { randomGraph } from '../../test/random-graph.ts'
 import { rng } from '../core/rng.ts'
 import { withHead } from '../core/source.ts'
@@ -24,16 +16,7 @@ import { reference } from './reference.ts'
 import type { Artifact } from './target.ts'
 import { wasm } from './wasm.ts'
 
-const room = mkdtempSync(join(tmpdir(), 'strata-test-'))
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = room
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(room, { recursive: true, force: true })
-})
+const room = ownCache()
 
 const graph = randomGraph(1)
 const shape = (graph.values[graph.inputs[0]!]!.type as TensorType).shape as number[]

@@ -1,23 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { ownCache } from '../../test/own-cache.ts'
 import { type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluate } from '../ir/evaluate.ts'
 import { GraphBuilder } from '../ir/graph.ts'
 import { type Graph, tensorType } from '../ir/types.ts'
 import { type Device, devices, deviceTable, deviceTarget } from './device.ts'
 
-const cache = mkdtempSync(join(tmpdir(), 'strata-test-'))
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = cache
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(cache, { recursive: true, force: true })
-})
+ownCache()
 
 const wave = (shape: readonly number[], step: number): Tensor =>
   tensorOf(

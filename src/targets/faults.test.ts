@@ -2,10 +2,10 @@
 // each must end in one clear line with nothing half made left behind.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { ownCache } from '../../test/own-cache.ts'
 import { readImage } from '../compile/render/wasm/image.ts'
 import { imageMemory, instantiate, readOutput, writeInput } from '../compile/render/wasm/run.ts'
 import { controlWords, next, runTeam } from '../compile/render/wasm/team.ts'
@@ -19,16 +19,7 @@ import { type Head, magic } from './c/options.ts'
 import { c } from './c.ts'
 import { wasm } from './wasm.ts'
 
-const room = mkdtempSync(join(tmpdir(), 'strata-test-'))
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = join(room, 'cache')
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(room, { recursive: true, force: true })
-})
+const room = ownCache()
 
 const text = `graph net(x: float32[1, 8, 9, 9]) -> (y) {
   w: float32[12, 8, 3, 3] = [${Array.from({ length: 864 }, (_, i) => Math.sin(i).toFixed(3))}]
@@ -107,7 +98,7 @@ const job = (command: string) => ({
   limit: 20_000,
 })
 const cached = (): string[] => {
-  const folder = join(room, 'cache', 'strata', 'c')
+  const folder = join(room, 'strata', 'c')
   return existsSync(folder) ? readdirSync(folder) : []
 }
 

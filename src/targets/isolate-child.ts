@@ -1,7 +1,7 @@
 // The other side of isolate.ts: holds one target's executables, by number.
 
 import type { Datum } from '../ir/types.ts'
-import type { Reply } from './child.ts'
+import { answerQuestions } from './answers.ts'
 import { readPacked } from './packed.ts'
 import type { Artifact, Executable, Presence, Target, TargetOptions } from './target.ts'
 
@@ -47,15 +47,4 @@ async function answer(q: Question): Promise<ReturnType<Questions[keyof Questions
   }
 }
 
-process.on('message', async (question: Question) => {
-  let reply: Reply
-  try {
-    reply = { ok: await answer(question) }
-  } catch (e) {
-    const error = e instanceof Error ? e : new Error(String(e))
-    reply = { error: error.message, name: error.name }
-  }
-  process.send!(reply)
-})
-// Whoever asked is gone.
-process.on('disconnect', () => process.exit())
+answerQuestions<Question>(answer)

@@ -1,10 +1,7 @@
 // What our compiler makes against ONNX's own conformance data: as WebAssembly a case at a time, as C many cases in one program, so that
 // the C compiler starts a few times only. The reference's gaps are left out; what the compiler lacks is counted by its reason.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { compile } from '../../src/compile/compile.ts'
 import { prepare, specializeTo, uncompilable } from '../../src/compile/prepare.ts'
 import { engines } from '../../src/compile/schedule.ts'
@@ -15,6 +12,7 @@ import type { Datum, Graph, ValueId } from '../../src/ir/types.ts'
 import { findCompiler } from '../../src/targets/c/compiler.ts'
 import { c } from '../../src/targets/c.ts'
 import { wasm } from '../../src/targets/wasm.ts'
+import { ownCache } from '../own-cache.ts'
 import {
   conformanceCases,
   conformancePresent,
@@ -110,16 +108,7 @@ const wrongIn = ({ name, set }: Case, got: readonly Datum[]): string[] =>
     return why === undefined ? [] : [`${name}: output ${i}: ${why}`]
   })
 
-const cache = mkdtempSync(join(tmpdir(), 'strata-test-'))
-const old = process.env.XDG_CACHE_HOME
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = cache
-})
-afterAll(() => {
-  if (old === undefined) delete process.env.XDG_CACHE_HOME
-  else process.env.XDG_CACHE_HOME = old
-  rmSync(cache, { recursive: true, force: true })
-})
+ownCache()
 
 describe.skipIf(!conformancePresent)(
   `ONNX's conformance data compiled${conformancePresent ? '' : ': the Debian package libonnx-testdata is absent'}`,

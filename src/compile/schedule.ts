@@ -23,6 +23,14 @@ export type Engine = {
   readonly sparseBelow: number
 }
 
+const avx512: Engine = {
+  name: 'c-avx512',
+  lanes: 16,
+  tile: [14, 32],
+  integerTile: [10, 32],
+  sparseBelow: 0.45,
+}
+
 export const engines: Readonly<Record<Engine['name'], Engine>> = {
   // V8 spills beyond 16 live vectors; 6×8 keeps 12 sums, 2 columns and a row.
   'wasm-safe': {
@@ -45,21 +53,8 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     sparseBelow: 0.45,
     streamTile: [2, 32],
   },
-  'c-vnni': {
-    name: 'c-vnni',
-    lanes: 16,
-    tile: [14, 32],
-    integerTile: [14, 32],
-    sparseBelow: 0.45,
-    bytes: true,
-  },
-  'c-avx512': {
-    name: 'c-avx512',
-    lanes: 16,
-    tile: [14, 32],
-    integerTile: [10, 32],
-    sparseBelow: 0.45,
-  },
+  'c-vnni': { ...avx512, name: 'c-vnni', integerTile: [14, 32], bytes: true },
+  'c-avx512': avx512,
   'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45 },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
   'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
@@ -113,7 +108,8 @@ const blockElements = 65536
 const firstLevelElements = 8192
 
 /**
- * Weights up to 2 MB are read again by every block, whose results then stay in the second-level cache; larger ones are to be read once. Not where rows of results are twice as long as those of the left side or more: panels of many of them lie on too many pages
+ * Weights up to 2 MB are read again by every block, whose results then stay in the second-level cache; larger ones are to be read
+ * once. Not where rows of results are more than twice as long as those of the left side: panels of many of them lie on too many pages
  * (measured: 320 → 1280 and 512 → 2048 channels at 7×7 are 1.5 times faster in blocks of one or two tiles).
  */
 function blockOf(x: Extent, rows: number): number {
@@ -126,9 +122,22 @@ function blockOf(x: Extent, rows: number): number {
 /** The block that suits an algorithm. Of Winograd's: what goes through its transforms together. */
 export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number): number {
   if (algorithm !== 'winograd2' && algorithm !== 'winograd4') return blockOf(x, rows)
-  const taps = x.winograd?.taps ?? 3
-  const positions = ((algorithm === 'winograd2' ? 2 : 4) + taps - 1) ** 2
-  return Math.max(4, Math.floor((2 * blockElements) / (positions * (x.depth / taps ** 2 + x.columns)) / rows))
+  const { positions, channels } = winogradTiles(x, algorithm)
+  return Math.max(4, Math.floor((2 * blockElements) / (positions * (channels + x.columns)) / rows))
+}
+
+/** What Winograd's algorithm makes of a convolution: one product of tiles × channels × columns for each position of a tile. */
+function winogradTiles(
+  x: Extent,
+  algorithm: 'winograd2' | 'winograd4',
+): { positions: number; tiles: number; channels: number; weights: number } {
+  // Any image: for a shape that Winograd's algorithm can't run only the sizes of a tile are asked.
+  const { height, width, taps } = x.winograd ?? { height: 1, width: x.rows, taps: 3 }
+  const m = algorithm === 'winograd2' ? 2 : 4
+  const positions = (m + taps - 1) ** 2
+  const tiles = (x.rows / (height * width)) * Math.ceil(height / m) * Math.ceil(width / m)
+  const channels = x.depth / taps ** 2
+  return { positions, tiles, channels, weights: positions * channels * x.columns }
 }
 
 /** `sparse`: whether the form is given; by default what is faster. */
@@ -145,10 +154,10 @@ export function defaultSchedule(x: Extent, engine: Engine, sparse = isSparse(x, 
 /** Whether an algorithm reads more than 4 MB of weights for few rows of results, but more than one register tile has. */
 function streams(x: Extent, algorithm: ConvAlgorithm, least: number): boolean {
   if (x.integer) return false
-  const { taps, height, width } = x.winograd ?? { taps: 1, height: 0, width: 0 }
-  const m = algorithm === 'winograd2' ? 2 : algorithm === 'winograd4' ? 4 : 0
-  const rows = m ? (x.rows / (height * width)) * Math.ceil(height / m) * Math.ceil(width / m) : x.rows
-  const weights = x.depth * x.columns * (m ? ((m + taps - 1) / taps) ** 2 : 1)
+  const { tiles: rows, weights } =
+    algorithm === 'winograd2' || algorithm === 'winograd4'
+      ? winogradTiles(x, algorithm)
+      : { tiles: x.rows, weights: x.depth * x.columns }
   return rows > least && rows <= 24 && weights >= 2 ** 20
 }
 
@@ -182,28 +191,24 @@ function sparseSchedule(x: Extent, engine: Engine): Schedule {
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */
 function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
   if (!x.winograd) return 'spatialPack'
-  const { height, width, taps } = x.winograd
-  const channels = x.depth / taps ** 2
-  const images = x.rows / (height * width)
+  const onC = engine.name.startsWith('c-')
   // Measured: a transformed value, written and read again, takes as long as this many products; so does a weight from beyond the
   // second-level cache. Both grow with the width of vectors, because products get faster and memory doesn't.
-  const perValue = engine.lanes * (engine.name.startsWith('c-') ? 0.6 : 1.5)
-  const weight = (n: number): number =>
-    n * (engine.name.startsWith('c-') ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
+  const perValue = engine.lanes * (onC ? 0.6 : 1.5)
+  const weight = (n: number): number => n * (onC ? engine.lanes * 0.5 : n > 2 ** 22 ? 2 * perValue : perValue)
   let best: [number, ConvAlgorithm] = [x.rows * x.depth * x.columns, 'spatialPack']
   best[0] += weight(x.depth * x.columns)
-  for (const m of taps === 3 && !x.integer ? [2, 4] : [2]) {
-    const area = (m + taps - 1) ** 2
-    const tiles = images * Math.ceil(height / m) * Math.ceil(width / m)
-    const weights = area * channels * x.columns
+  const forms =
+    x.winograd.taps === 3 && !x.integer ? (['winograd2', 'winograd4'] as const) : (['winograd2'] as const)
+  for (const form of forms) {
+    const { positions, tiles, channels, weights } = winogradTiles(x, form)
     // Measured: weights that pass by a single register tile come as fast as memory gives them.
     const single = engine.ahead === true && tiles <= engine.tile[0]
-    const whole = engine.name.startsWith('c-') || single
-    const rows = whole ? tiles : Math.ceil(tiles / engine.tile[0]) * engine.tile[0]
-    const products = area * rows * channels * x.columns
-    const transforms = area * tiles * (channels + x.columns) * perValue
+    const rows = onC || single ? tiles : Math.ceil(tiles / engine.tile[0]) * engine.tile[0]
+    const products = positions * rows * channels * x.columns
+    const transforms = positions * tiles * (channels + x.columns) * perValue
     const cost = products + transforms + (single ? 3.5 * weights : weight(weights))
-    if (cost < best[0]) best = [cost, m === 2 ? 'winograd2' : 'winograd4']
+    if (cost < best[0]) best = [cost, form]
   }
   return best[1]
 }

@@ -12,7 +12,7 @@ import { fuse, type Group, isElementwise } from './fuse.ts'
 import { layouts } from './layout.ts'
 import { type Program, repeat } from './loops.ts'
 import { takesBands } from './lower/bands.ts'
-import { clearLoops, slabsAround } from './lower/border.ts'
+import { clearLoops, isPointwise, slabsAround } from './lower/border.ts'
 import { convExtent } from './lower/conv.ts'
 import { isDepthwise } from './lower/depthwise.ts'
 import { expands } from './lower/expansion.ts'
@@ -155,6 +155,7 @@ class GraphCompiler {
     return isDepthwise({ groups: n.attributes.groups as number }, this.typeOf(filter).shape, channels)
   }
 
+  /** Depthwise results that one pointwise convolution alone reads, and is to read by rows. */
   private inBands(groups: readonly Group[]): Set<ValueId> {
     const { graph } = this
     const readers = new Map<ValueId, Group[]>()
@@ -293,12 +294,8 @@ class GraphCompiler {
     const [reader, ...others] = graph.nodes.filter((r) => r.inputs.includes(g.root))
     if (!reader || others.length > 0 || graph.outputs.includes(g.root)) return false
     const planes = reader.inputs[0] === g.root && this.along.has(reader.name) && this.hasPlanes(reader)
-    const { attributes: a } = n
-    const all = (list: unknown, value: number): boolean =>
-      (list as readonly number[]).every((v) => v === value)
-    const pointwise = all(this.typeOf(n.inputs[1]!).shape.slice(2), 1) && all(a.strides, 1) && all(a.pads, 0)
-    if (!planes || !pointwise) return false
-    const width = a.layout === 'channelsLast' ? 2 : 3
+    if (!planes || !isPointwise(n, this.typeOf(n.inputs[1]!).shape)) return false
+    const width = n.attributes.layout === 'channelsLast' ? 2 : 3
     const input = this.view(n.inputs[0]!)
     return (
       input.strides[width] === 1 && expands(found.extent, input, input.shape[width]!, this.options.engine)

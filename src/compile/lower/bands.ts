@@ -7,7 +7,7 @@ import type { Node } from '../../ir/types.ts'
 import { loop, times } from '../loops.ts'
 import type { Schedule } from '../schedule.ts'
 import type { View } from '../view.ts'
-import type { Conv } from './border.ts'
+import { type Conv, isPointwise } from './border.ts'
 import { type Contraction, contract } from './contract.ts'
 import type { Lowering } from './lowering.ts'
 import { arithmetic, grainOf } from './panels.ts'
@@ -19,16 +19,7 @@ const small = 131072
 
 /** Whether a depthwise result of this shape is worth making in bands for the pointwise convolution that reads it. */
 export function takesBands(reader: Node, filter: readonly number[], shape: readonly number[]): boolean {
-  const { attributes: a } = reader
-  return (
-    reader.op === 'conv2d' &&
-    a.groups === 1 &&
-    String(filter.slice(2)) === '1,1' &&
-    String(a.strides) === '1,1' &&
-    String(a.pads) === '0,0,0,0' &&
-    shape[0] === 1 &&
-    sizeOf(shape) > small
-  )
+  return reader.op === 'conv2d' && isPointwise(reader, filter) && shape[0] === 1 && sizeOf(shape) > small
 }
 
 export type Band = {

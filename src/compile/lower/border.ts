@@ -1,5 +1,6 @@
 // A convolution's attributes, and its input with the padding around it.
 
+import type { Node } from '../../ir/types.ts'
 import { type KernelBuilder, vectorizes } from '../build.ts'
 import { typedConstant } from '../formula.ts'
 import { repeat, type Statement } from '../loops.ts'
@@ -15,6 +16,13 @@ export type Conv = {
   readonly channel: number
   readonly first: number
 }
+/** Whether a convolution takes every pixel by itself. */
+export function isPointwise(n: Pick<Node, 'op' | 'attributes'>, filter: readonly number[]): boolean {
+  const all = (list: unknown, value: number): boolean => (list as readonly number[]).every((v) => v === value)
+  const { groups, strides, pads } = n.attributes
+  return /^conv\dd$/.test(n.op) && groups === 1 && all(filter.slice(2), 1) && all(strides, 1) && all(pads, 0)
+}
+
 export function convOf(x: Lowering): Conv {
   const a = x.attributes
   const pads = a.pads as readonly number[]

@@ -9,6 +9,7 @@ import { assign, declare, divided, element, loop, plus, repeat, type Statement, 
 import { evenTiles } from '../schedule.ts'
 import type { View } from '../view.ts'
 import type { Conv } from './border.ts'
+import { isDepthwise } from './depthwise.ts'
 import { type Expansion, expansionOf } from './expansion.ts'
 import type { Lowering } from './lowering.ts'
 
@@ -25,10 +26,7 @@ export function hasPlanes(
   )
   return (
     n.op === 'conv2d' &&
-    (n.attributes.groups as number) > 1 &&
-    n.attributes.groups === filter[0] &&
-    filter[1] === 1 &&
-    input[last ? 3 : 1] === filter[0] &&
+    isDepthwise({ groups: n.attributes.groups as number }, filter, input[last ? 3 : 1]!) &&
     Math.min(out[last ? 2 : 3]!, input[last ? 2 : 3]!) >= 4 &&
     (stride === 1 || (stride === 2 && dilation === 1))
   )

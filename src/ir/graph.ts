@@ -186,6 +186,67 @@ export class GraphBuilder {
   }
 }
 
+/**
+ * A copy of a graph in the making: inputs at once, constants when they are first asked for, nodes one by one, as they are or otherwise.
+ * Into a builder that may hold more.
+ */
+export class GraphCopy {
+  readonly b: GraphBuilder
+  private readonly graph: Graph
+  private readonly map = new Map<ValueId, ValueId>()
+
+  constructor(graph: Graph, b = new GraphBuilder(graph.name)) {
+    this.graph = graph
+    this.b = b
+    for (const v of graph.inputs) {
+      const { name, type, quantization } = graph.values[v]!
+      this.set(v, b.input(name, type, quantization))
+    }
+  }
+
+  /** Says what stands for a value. */
+  set(v: ValueId, copy: ValueId): void {
+    this.map.set(v, copy)
+  }
+
+  /** What stands for a value. */
+  to(v: ValueId): ValueId {
+    const known = this.map.get(v)
+    if (known !== undefined) return known
+    const { name, constant, quantization } = this.graph.values[v]!
+    if (!constant) throw new BugError(`copy of ${this.graph.name}: ${name} is used before it is made`)
+    const made = this.b.constant(constant, name, quantization)
+    this.set(v, made)
+    return made
+  }
+
+  operands(n: Node): (ValueId | null)[] {
+    return n.inputs.map((v) => (v === null ? null : this.to(v)))
+  }
+
+  /** The same node, with what the graph knows of its results. */
+  node(n: Node, inputs: readonly (ValueId | null)[] = this.operands(n)): readonly ValueId[] {
+    const values = n.outputs.map((v) => this.graph.values[v]!)
+    const made = this.b.nodeOutputs(n.op, inputs, n.attributes, {
+      name: n.name,
+      outputs: values.map((v) => v.name),
+      origin: n.origin,
+      quantization: values.map((v) => v.quantization),
+    })
+    made.forEach((v, k) => {
+      this.b.refine(v, values[k]!.type)
+      this.set(n.outputs[k]!, v)
+    })
+    return made
+  }
+
+  /** Marks the outputs; the whole graph that the builder holds. */
+  finish(): Graph {
+    for (const v of this.graph.outputs) this.b.output(this.to(v))
+    return this.b.finish()
+  }
+}
+
 /** For each value the node that makes it, or −1. */
 export function producers(graph: Graph): Int32Array {
   const by = new Int32Array(graph.values.length).fill(-1)

@@ -4,7 +4,7 @@
 
 import { type DType, store } from '../core/dtype.ts'
 import { at, numbers, type Tensor, zeros } from '../core/tensor.ts'
-import { consumers, GraphBuilder, prune } from '../ir/graph.ts'
+import { consumers, type GraphBuilder, GraphCopy, prune } from '../ir/graph.ts'
 import type { OpName } from '../ir/ops/index.ts'
 import type { Graph, Node, ValueId } from '../ir/types.ts'
 import { Emitter } from './decompose/fixed-point.ts'
@@ -274,32 +274,18 @@ const foldMaxPool = (op: 'maxPool1d' | 'maxPool2d' | 'maxPool3d'): Rule => ({
  */
 export function dequantizedApart(graph: Graph): Graph {
   const readers = consumers(graph)
-  const b = new GraphBuilder(graph.name)
-  const map = new Map<ValueId, ValueId>()
+  const copy = new GraphCopy(graph)
   const shared = new Map<ValueId, (name: string) => ValueId>()
-  const to = (v: ValueId): ValueId => {
-    const value = graph.values[v]!
-    if (!map.has(v) && value.constant) map.set(v, b.constant(value.constant, value.name, value.quantization))
-    return map.get(v)!
-  }
-  for (const v of graph.inputs) {
-    const { name, type, quantization } = graph.values[v]!
-    map.set(v, b.input(name, type, quantization))
-  }
   for (const n of graph.nodes) {
-    const inputs = n.inputs.map((v) => (v === null ? null : (shared.get(v)?.(n.name) ?? to(v))))
-    const options = { name: n.name, outputs: n.outputs.map((v) => graph.values[v]!.name), origin: n.origin }
+    const inputs = n.inputs.map((v) => (v === null ? null : (shared.get(v)?.(n.name) ?? copy.to(v))))
     const [out] = n.outputs as [ValueId]
-    if (n.op === 'dequantizeLinear' && readers[out]!.length > 1 && !graph.outputs.includes(out)) {
+    if (n.op === 'dequantizeLinear' && readers[out]!.length > 1 && !graph.outputs.includes(out))
       shared.set(out, (name) =>
-        b.node(n.op, inputs, n.attributes, { name: `${n.name}:${name}`, origin: n.origin }),
+        copy.b.node(n.op, inputs, n.attributes, { name: `${n.name}:${name}`, origin: n.origin }),
       )
-      continue
-    }
-    b.nodeOutputs(n.op, inputs, n.attributes, options).forEach((v, k) => void map.set(n.outputs[k]!, v))
+    else copy.node(n, inputs)
   }
-  for (const v of graph.outputs) b.output(to(v))
-  return b.finish()
+  return copy.finish()
 }
 
 /**
@@ -343,36 +329,22 @@ export function readWide(graph: Graph): Graph {
     if (s && wide.get(s.from)?.zero === s.zero) equals.set(n.outputs[0]!, { from: s.from, to: 'int32' })
   }
   if (equals.size === 0) return graph
-  const b = new GraphBuilder(graph.name)
-  const map = new Map<ValueId, ValueId>()
-  const to = (v: ValueId): ValueId => {
-    const value = graph.values[v]!
-    if (!map.has(v) && value.constant) map.set(v, b.constant(value.constant, value.name, value.quantization))
-    return map.get(v)!
-  }
-  for (const v of graph.inputs) {
-    const { name, type, quantization } = graph.values[v]!
-    map.set(v, b.input(name, type, quantization))
-  }
+  const copy = new GraphCopy(graph)
   for (const n of graph.nodes) {
     const [out] = n.outputs as [ValueId]
     const same = equals.get(out)
-    const e = new Emitter(b, n.name)
+    const e = new Emitter(copy.b, n.name)
     if (same) {
       const w = wide.get(same.from)!
-      map.set(out, same.to === 'int16' ? w.value! : e.cast(w.value!, 'int32'))
+      copy.set(out, same.to === 'int16' ? w.value! : e.cast(w.value!, 'int32'))
       continue
     }
-    const inputs = n.inputs.map((v) => (v === null ? null : to(v)))
-    const options = { name: n.name, outputs: n.outputs.map((v) => graph.values[v]!.name), origin: n.origin }
-    b.nodeOutputs(n.op, inputs, n.attributes, options).forEach((v, k) => {
-      map.set(n.outputs[k]!, v)
+    copy.node(n).forEach((v, k) => {
       const w = wide.get(n.outputs[k]!)
       if (w) w.value = e.centred(v, w.zero, 'int16')
     })
   }
-  for (const v of graph.outputs) b.output(to(v))
-  return prune(b.finish())
+  return prune(copy.finish())
 }
 
 /** Needs the graph before its weights are dequantised for good (specialize with `keep`). */

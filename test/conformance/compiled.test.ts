@@ -7,8 +7,8 @@ import { prepare, specializeTo, uncompilable } from '../../src/compile/prepare.t
 import { engines } from '../../src/compile/schedule.ts'
 import { UnsupportedError } from '../../src/core/errors.ts'
 import { readOnnx } from '../../src/formats/onnx/read.ts'
-import { GraphBuilder } from '../../src/ir/graph.ts'
-import type { Datum, Graph, ValueId } from '../../src/ir/types.ts'
+import { GraphBuilder, GraphCopy } from '../../src/ir/graph.ts'
+import type { Datum, Graph } from '../../src/ir/types.ts'
 import { findCompiler } from '../../src/targets/c/compiler.ts'
 import { c } from '../../src/targets/c.ts'
 import { wasm } from '../../src/targets/wasm.ts'
@@ -77,28 +77,11 @@ function compilable(): { cases: Case[]; gaps: Record<string, number> } {
 /** All cases as one graph that shares nothing. */
 function together(cases: readonly Case[]): Graph {
   const b = new GraphBuilder('cases')
-  const outputs: ValueId[] = []
   for (const { graph } of cases) {
-    const map = new Map<ValueId, ValueId>()
-    for (const v of graph.inputs) map.set(v, b.input(graph.values[v]!.name, graph.values[v]!.type))
-    const to = (v: ValueId | null): ValueId | null => {
-      if (v === null) return null
-      if (!map.has(v)) map.set(v, b.constant(graph.values[v]!.constant!, graph.values[v]!.name))
-      return map.get(v)!
-    }
-    for (const n of graph.nodes) {
-      const made = b.nodeOutputs(n.op, n.inputs.map(to), n.attributes, {
-        name: n.name,
-        outputs: n.outputs.map((v) => graph.values[v]!.name),
-      })
-      made.forEach((v, k) => {
-        b.refine(v, graph.values[n.outputs[k]!]!.type)
-        map.set(n.outputs[k]!, v)
-      })
-    }
-    outputs.push(...graph.outputs.map((v) => to(v)!))
+    const copy = new GraphCopy(graph, b)
+    for (const n of graph.nodes) copy.node(n)
+    copy.finish()
   }
-  for (const v of outputs) b.output(v)
   return b.finish()
 }
 

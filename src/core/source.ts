@@ -7,6 +7,8 @@ import { InputError } from './errors.ts'
 export type Source = {
   /** Fills `to` with the bytes that come next. Throws InputError where there are too few. */
   read(to: Uint8Array): void
+  /** How many bytes come next. */
+  left(): number
   /** Throws InputError unless all was read and is what was written. */
   end?(): void
 }
@@ -15,6 +17,7 @@ export type Source = {
 export function sourceOf(bytes: Uint8Array): Source {
   let at = 0
   return {
+    left: () => bytes.length - at,
     read(to) {
       if (at + to.length > bytes.length)
         throw new InputError(
@@ -26,7 +29,12 @@ export function sourceOf(bytes: Uint8Array): Source {
   }
 }
 
+/** The next bytes, in room that is made only once they are known to be there. */
 export function take(source: Source, length: number): Uint8Array<ArrayBuffer> {
+  if (!(Number.isInteger(length) && length >= 0 && length <= source.left()))
+    throw new InputError(
+      `artifact: truncated, expected ${length} bytes, got ${source.left()}. Compile again.`,
+    )
   const to = new Uint8Array(length)
   source.read(to)
   return to

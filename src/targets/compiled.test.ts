@@ -37,7 +37,7 @@ test.for(cases)('%s gives the same bits from a file as from memory', async ([nam
   const artifact = await target.compile(graph, options)
   const path = join(room, `${name}.strata`)
   saveCompiled(path, artifact)
-  const [saved, direct] = [await openCompiled(path), await target.load(artifact)]
+  const [saved, direct] = [await openCompiled(path, { trust: true }), await target.load(artifact)]
   expect(saved.inputs.map((v) => v.type)).toEqual(graph.inputs.map((v) => graph.values[v]!.type))
   expect(await saved.run([input])).toEqual(await direct.run([input]))
   await expect(saved.run([tensorOf('float32', [1], [0])])).rejects.toThrow('expected float32')
@@ -87,15 +87,19 @@ test.for(cases)('%s: a file with any part damaged is refused', async ([name, tar
     const bytes = Uint8Array.from(whole)
     bytes[at]! ^= 0x10
     writeFileSync(path, bytes)
-    await expect(openCompiled(path), `byte ${at}`).rejects.toMatchObject({ name: 'InputError' })
+    await expect(openCompiled(path, { trust: true }), `byte ${at}`).rejects.toMatchObject({
+      name: 'InputError',
+    })
   }
   for (const length of [0, 7, 200, whole.length - 1]) {
     writeFileSync(path, whole)
     truncateSync(path, length)
-    await expect(openCompiled(path), `length ${length}`).rejects.toMatchObject({ name: 'InputError' })
+    await expect(openCompiled(path, { trust: true }), `length ${length}`).rejects.toMatchObject({
+      name: 'InputError',
+    })
   }
   writeFileSync(path, Buffer.concat([whole, whole.subarray(0, 1)]))
-  await expect(openCompiled(path)).rejects.toThrow('damaged')
+  await expect(openCompiled(path, { trust: true })).rejects.toThrow('damaged')
 })
 
 test('a file of another kind or version is refused', async () => {
@@ -116,6 +120,33 @@ test('a file of another kind or version is refused', async () => {
   await expect(openCompiled(path)).rejects.toThrow('got 9.9.9. Compile again')
   await expect(openCompiled(join(room, 'absent'))).rejects.toThrow("can't be opened")
   await expect(openCompiled(room)).rejects.toMatchObject({ name: 'InputError' })
+})
+
+test.skipIf(!findCompiler())(
+  'a file with C in it is refused unless it is trusted, before any of it is compiled',
+  async () => {
+    const path = join(room, 'stranger.strata')
+    saveCompiled(path, await c.compile(graph, {}))
+    await expect(openCompiled(path)).rejects.toThrow('Pass { trust: true } if you know who made it')
+  },
+)
+
+test.for([
+  ['more code than the file has', { moduleBytes: 2 ** 52 }],
+  ['code of a negative size', { moduleBytes: -1 }],
+  ['constants beyond its memory', { base: 2 ** 40 }],
+  ['more memory than there is', { pages: 2 ** 31 }],
+  ['steps that are none', { steps: 7 }],
+  ['more threads than it was compiled for', { threads: 5000 }],
+] as const)('a file whose checksums are right and whose head claims %s is refused', async ([, claims]) => {
+  const path = join(room, 'hostile.strata')
+  const { bytes, ...artifact } = await wasm.compile(graph, { engine: 'safe' })
+  const view = Buffer.from(bytes!)
+  const length = view.readUInt32LE(4)
+  const header = JSON.parse(view.toString('utf8', 8, 8 + length)) as object
+  const { bytes: head } = withHead(view.readUInt32LE(0), { ...header, ...claims }, [], 0)
+  saveCompiled(path, { ...artifact, bytes: Buffer.concat([head, view.subarray(8 + length)]) })
+  await expect(openCompiled(path)).rejects.toMatchObject({ name: 'InputError' })
 })
 
 test('what has open shapes or no code of ours is refused, with nothing written', async () => {

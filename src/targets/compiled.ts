@@ -51,9 +51,10 @@ const described = (graph: Graph, ids: readonly ValueId[]): Value[] =>
  * models are compiled when inputs come, and where the file can't be written.
  */
 export function saveCompiled(path: string, { graph, target, options, bytes }: Artifact): void {
-  if (!bytes || !(target in openers)) {
-    const why =
-      target in openers ? 'its shapes are open. Give sizes' : `${target} compiles nothing that can be kept`
+  if (!bytes || !Object.hasOwn(openers, target)) {
+    const why = Object.hasOwn(openers, target)
+      ? 'its shapes are open. Give sizes'
+      : `${target} compiles nothing that can be kept`
     throw new InputError(`${path}: ${graph.name} can't be saved compiled: ${why}.`)
   }
   const about: About = {
@@ -76,8 +77,17 @@ export function saveCompiled(path: string, { graph, target, options, bytes }: Ar
   }
 }
 
-/** Opens a file that `saveCompiled` wrote. Throws InputError for anything else. */
-export async function openCompiled(path: string): Promise<CompiledModel> {
+/** The pieces of these are code that runs with all rights of the process; WebAssembly reaches its own memory only. */
+const unconfined: ReadonlySet<string> = new Set(['c'])
+
+/**
+ * Opens a file that `saveCompiled` wrote. Throws InputError for anything else. `trust`: the file may hold C, which is compiled and run
+ * here; without it such a file is refused, for its checksums tell of damage and not of who made it.
+ */
+export async function openCompiled(
+  path: string,
+  { trust = false }: { readonly trust?: boolean } = {},
+): Promise<CompiledModel> {
   const where = `${path}: a compiled model`
   let file: number
   try {
@@ -93,8 +103,12 @@ export async function openCompiled(path: string): Promise<CompiledModel> {
       throw new InputError(
         `${where}: expected one made by version ${packageVersion()}, got ${about.version}. Compile again.`,
       )
-    const open = await openers[about.target]?.()
+    const open = Object.hasOwn(openers, about.target) ? await openers[about.target]!() : undefined
     if (!open) throw new InputError(`${where} for ${about.target}, which runs no such files. Compile again.`)
+    if (unconfined.has(about.target) && !trust)
+      throw new InputError(
+        `${where} for ${about.target}: holds code that would run unconfined. Pass { trust: true } if you know who made it.`,
+      )
     const values = [...about.inputs, ...about.outputs]
     const graph: Graph = {
       name: about.name,
@@ -105,6 +119,10 @@ export async function openCompiled(path: string): Promise<CompiledModel> {
     }
     const executable = await open(graph, about.options, source.checked(about.bytes, about.check))
     return { ...executable, name: about.name, inputs: about.inputs, outputs: about.outputs }
+  } catch (e) {
+    if (e instanceof InputError) throw e
+    // Whole by its checksums, and yet no such file: its sizes or its code contradict each other.
+    throw new InputError(`${where}: can't be opened: ${(e as Error).message}. Compile again.`)
   } finally {
     closeSync(file)
   }
@@ -134,10 +152,12 @@ function fileSource(file: number, path: string): Source & { checked(bytes: numbe
   }
   return {
     read,
+    left: () => left,
     checked(bytes, check) {
       if (left !== bytes) throw damaged(path)
       let sum = 0
       return {
+        left: () => left,
         read(to) {
           // A piece at a time: what is read is still near when it is summed.
           for (let at = 0; at < to.length; at += chunk) {

@@ -120,9 +120,11 @@ export const wasm: Target = {
 
 /** Loads an image. Of the graph, only types of inputs are looked at; the constants are read straight into the code's memory. */
 export async function openImage(graph: Graph, options: TargetOptions, source: Source): Promise<Executable> {
-  const { engine } = optionsOf(options)
+  const { engine, threads } = optionsOf(options)
   if (engine === 'fast') await requireFast()
   const { header, module: code } = readImage(source)
+  if (header.threads !== threads)
+    throw new InputError(`wasm: compiled for ${header.threads} threads, expected ${threads}. Compile again.`)
   if (header.relaxed && !wasmFeatures().relaxedSimd)
     throw new InputError('wasm: compiled for relaxed SIMD, which this engine lacks. Compile again here.')
   const memory = imageMemory(header, source)

@@ -11,7 +11,7 @@ import { defaultSchedule, type Engine, type Extent } from './schedule.ts'
 const scheduled = /^(conv(Integer)?\dd|matMul(Integer)?)$/
 
 /** The kernel's shape as one line of text; undefined for operators without a schedule. The graph must be static. */
-export function kernelKey(graph: Graph, n: Node): string | undefined {
+function kernelKey(graph: Graph, n: Node): string | undefined {
   if (!scheduled.test(n.op)) return undefined
   const operand = (v: ValueId | null): string => {
     if (v === null) return 'none'

@@ -153,7 +153,7 @@ export function layouts(
 }
 
 /** Of a `pad` that surrounds its operand with a constant. */
-export function constantPadding(
+function constantPadding(
   graph: Pick<Graph, 'values'>,
   n: Pick<Node, 'inputs' | 'attributes'>,
 ): { before: number[]; after: number[]; value: number } | undefined {

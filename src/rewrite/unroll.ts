@@ -23,7 +23,7 @@ export type Item = ValueId | readonly Item[] | null
 export type Written = readonly Item[] | undefined
 
 /** Whether `unroll` may have something to do. */
-export const hasControl = (graph: Graph): boolean => graph.nodes.some((n) => rowOf(n.op))
+const hasControl = (graph: Graph): boolean => graph.nodes.some((n) => rowOf(n.op))
 
 /** The graph with its control flow written out as far as it is known; the same graph where there is none. */
 export function unroll(graph: Graph, options: UnrollOptions = {}): Graph {

@@ -56,7 +56,7 @@ export type Tuning = {
 
 const mostBytes = 256 << 20
 
-export const tuningFile = (): string =>
+const tuningFile = (): string =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'strata', 'tuning.jsonl')
 
 /** Opens the records of a file, which need not be there yet. Throws InputError where it can't be read or written. */

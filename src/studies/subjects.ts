@@ -73,7 +73,7 @@ export const nameOf = (s: Pick<Subject, 'target' | 'variant'>): string =>
   s.variant ? `${s.target.name}:${s.variant}` : s.target.name
 
 /** A native target bound to a model's file: it runs the file whatever graph it is given, and gives inner values by name. */
-export function asTarget(native: NativeTarget, model: Model, options: SubjectOptions): Target {
+function asTarget(native: NativeTarget, model: Model, options: SubjectOptions): Target {
   const place: TargetOptions = options.python === undefined ? {} : { python: options.python }
   return {
     name: native.name,

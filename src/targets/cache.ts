@@ -48,7 +48,7 @@ export function touch(path: string): void {
 }
 
 export type CacheLimits = { readonly bytes: number; readonly ageMs: number }
-export const cacheLimits: CacheLimits = { bytes: 2 ** 30, ageMs: 60 * day }
+const cacheLimits: CacheLimits = { bytes: 2 ** 30, ageMs: 60 * day }
 
 /**
  * Removes what was longest unused until the folder keeps its limits: files older than the age, then the oldest beyond the bytes, and

@@ -36,7 +36,7 @@ function spread(e: Emitter, v: ValueId, x: ValueId, a: Attributes): ValueId {
 }
 
 /** Whether a zero point is 0 for certain. */
-export function isZero(e: Emitter, zero: ValueId): boolean {
+function isZero(e: Emitter, zero: ValueId): boolean {
   const t = e.b.constantOf(zero)
   return t !== undefined && numbers(t).every((v) => v === 0)
 }

@@ -18,6 +18,7 @@ import { compile } from '../compile/compile.ts'
 import { prepare, uncompilable } from '../compile/prepare.ts'
 import { engines } from '../compile/schedule.ts'
 import { UnsupportedError } from '../core/errors.ts'
+import { digest } from '../core/hash.ts'
 import { rng } from '../core/rng.ts'
 import { type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluate } from '../ir/evaluate.ts'
@@ -113,6 +114,28 @@ describe.skipIf(!compiler)(`with ${compiler?.version ?? 'no C compiler'}`, () =>
       expect(profile.length).toBeGreaterThan(0)
     },
   )
+
+  test('one file serves one thread, two and three in turn, where no thread needs memory of its own', async () => {
+    const b = new GraphBuilder('rows')
+    const x = b.input('x', tensorType('float32', [64, 33]))
+    const weights = tensorOf(
+      'float32',
+      [33, 40],
+      Array.from({ length: 33 * 40 }, (_, i) => Math.sin(i)),
+    )
+    b.output(b.node('softmax', [b.node('matMul', [x, b.constant(weights)])], { axis: -1 }))
+    const graph = b.finish()
+    const made = await Promise.all([1, 2, 3].map((threads) => c.compile(graph, { threads })))
+    expect(made.every(({ bytes }) => digest(bytes!) === digest(made[0]!.bytes!))).toBe(true)
+    const teams = await Promise.all(made.map((m) => c.load(m)))
+    const input = tensorOf(
+      'float32',
+      [64, 33],
+      Array.from({ length: 64 * 33 }, (_, i) => Math.cos(i)),
+    )
+    const want = await teams[0]!.run([input])
+    for (let i = 0; i < 60; i++) expect(await teams[i % 3]!.run([input])).toEqual(want)
+  })
 
   test('the file alone compiles as strict C99 without a warning and answers as the reference', () => {
     const b = new GraphBuilder('board')

@@ -45,8 +45,8 @@ export const cEngine = (o: TargetOptions): Engine => engines[engineOf[optionsOf(
 
 /** What the compiled module gives to JavaScript. */
 type Loaded = {
-  /** Weights, inputs, outputs. 0 where one of them is no typed array. */
-  run(...ports: readonly ArrayBufferView[]): number
+  /** Number of threads, weights, inputs, outputs. 0 where one of them is no typed array. */
+  run(threads: number, ...ports: readonly ArrayBufferView[]): number
   step(i: number): number
   misalignment(bytes: Uint8Array): number
 }
@@ -153,7 +153,8 @@ export async function openModule(graph: Graph, options: TargetOptions, source: S
       if (!isTensor(t) || t.dtype === 'string') throw new InputError('c: expected tensors of numbers')
       return raw(t.data as Float32Array)
     })
-    if (exports.run(weights, ...ports) !== 1) throw new BugError('c: a port is no typed array')
+    if (exports.run(chosen.threads, weights, ...ports) !== 1)
+      throw new BugError('c: a port is no typed array')
     return { results, ports }
   }
   return {

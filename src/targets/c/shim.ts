@@ -1,14 +1,11 @@
 // The C around a model's file that lets Node call it: N-API by hand-declared prototypes (no headers needed), and a pool of
 // threads that walk the model's steps together.
 
-/** C source that includes `main`. `inputs` and `outputs` count its ports. */
-export function shimSource(
-  name: string,
-  main: string,
-  inputs: number,
-  outputs: number,
-  threads: number,
-): string {
+/**
+ * C source that includes `main`. `inputs` and `outputs` count its ports. How many threads run is said at each run, so that models that
+ * need no memory of each thread's own are one file for all numbers.
+ */
+export function shimSource(name: string, main: string, inputs: number, outputs: number): string {
   const ports = inputs + outputs
   const set = [
     ...Array.from({ length: inputs }, (_, i) => `${name}_in${i} = at[${i + 1}];`),
@@ -31,10 +28,12 @@ int napi_get_typedarray_info(napi_env, napi_value, int *, size_t *, void **, nap
 int napi_create_double(napi_env, double, napi_value *);
 int napi_get_value_int32(napi_env, napi_value, int32_t *);
 
-enum { threads = ${threads}, spins = 4000 };
+enum { spins = 4000 };
 /* Of every step: items handed out, and items finished. */
 static int next_item[${name}_step_count + 1], done[${name}_step_count + 1];
-static int generation, active, inside, team = 1;
+/* Threads that there are, and those of them that take part in a run; 0 between runs. */
+static int there = 1, team;
+static int generation, inside;
 /* One run at a time, also of several of Node's own threads. */
 static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,7 +49,7 @@ static inline void relax(void) {
  * Items are handed out a run of them at a time, so that a slow thread holds up no other. A step is over when its items are finished:
  * a thread that the system doesn't let run is waited for only where it holds some.
  */
-static void work(int32_t thread) {
+static void work(int32_t thread, int team) {
   for (int s = 0; s < ${name}_step_count; s++) {
     int from = ${name}_steps[s].from, count = ${name}_steps[s].to - from;
     int run = count / (team * 4) > 0 ? count / (team * 4) : 1;
@@ -75,68 +74,69 @@ static void *worker(void *number) {
     pthread_mutex_lock(&lock);
     while (generation == seen) pthread_cond_wait(&wake, &lock);
     seen = generation;
-    int enter = active;
+    int in = team, enter = (int32_t)(intptr_t)number < in;
     if (enter) __atomic_add_fetch(&inside, 1, __ATOMIC_ACQ_REL);
     pthread_mutex_unlock(&lock);
     if (!enter) continue;
-    work((int32_t)(intptr_t)number);
+    work((int32_t)(intptr_t)number, in);
     __atomic_sub_fetch(&inside, 1, __ATOMIC_ACQ_REL);
   }
   return NULL;
 }
 
-/* As many threads as the system gives. */
-static void start(void) {
-  static int started;
-  if (started) return;
-  started = 1;
-  for (; team < threads; team++) {
+/* As many threads as the system gives; it isn't asked again once it gave less. */
+static int gather(int threads) {
+  static int refused;
+  for (; there < threads && !refused; there++) {
     pthread_t t;
-    if (pthread_create(&t, NULL, worker, (void *)(intptr_t)team) != 0) return;
+    if ((refused = pthread_create(&t, NULL, worker, (void *)(intptr_t)there) != 0)) break;
     pthread_detach(t);
   }
+  return there < threads ? there : threads;
 }
 
-static void run_all(void) {
-  if (threads > 1) start();
-  if (team == 1) {
+static void run_all(int threads) {
+  threads = gather(threads);
+  if (threads == 1) {
     for (int i = 0; i < ${name}_step_count; i++) ${name}_steps[i].run(${name}_steps[i].from, ${name}_steps[i].to, 0);
     return;
   }
   for (int i = 0; i < ${name}_step_count; i++) next_item[i] = done[i] = 0;
   pthread_mutex_lock(&lock);
-  active = 1;
+  team = threads;
   __atomic_add_fetch(&generation, 1, __ATOMIC_ACQ_REL);
   pthread_cond_broadcast(&wake);
   pthread_mutex_unlock(&lock);
-  work(0);
+  work(0, threads);
   /* Nobody comes in any more; who is inside leaves before the counts are set back. */
   pthread_mutex_lock(&lock);
-  active = 0;
+  team = 0;
   pthread_mutex_unlock(&lock);
   while (__atomic_load_n(&inside, __ATOMIC_ACQUIRE) > 0) sched_yield();
 }
 
-/* Typed arrays: the weights, then inputs, then outputs. */
-static int ports(napi_env env, napi_callback_info info) {
-  size_t count = ${ports + 1};
-  napi_value args[${ports + 1}];
+/* The number of threads; then typed arrays: the weights, inputs, outputs. Returns the number, or 0. */
+static int32_t ports(napi_env env, napi_callback_info info) {
+  size_t count = ${ports + 2};
+  napi_value args[${ports + 2}];
   void *at[${ports + 1}];
+  int32_t threads = 0;
   napi_get_cb_info(env, info, &count, args, NULL, NULL);
+  napi_get_value_int32(env, args[0], &threads);
   for (int i = 0; i < ${ports + 1}; i++)
-    if (napi_get_typedarray_info(env, args[i], NULL, NULL, &at[i], NULL, NULL) != 0) return 0;
+    if (napi_get_typedarray_info(env, args[i + 1], NULL, NULL, &at[i], NULL, NULL) != 0) return 0;
   ${name}_init(at[0]);
   ${set}
-  return 1;
+  return threads;
 }
 
 static napi_value run(napi_env env, napi_callback_info info) {
   napi_value out;
   pthread_mutex_lock(&running);
-  int fit = ports(env, info);
-  if (fit) run_all();
+  int32_t threads = ports(env, info);
+  if (threads > 0) run_all(threads);
   pthread_mutex_unlock(&running);
-  napi_create_double(env, fit, &out);
+  napi_create_double(env, threads > 0, &out);
   return out;
 }
 

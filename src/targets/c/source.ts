@@ -79,7 +79,7 @@ export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
     availableParallelism(),
   )
   const { header, main, units, arenaBytes, weightBytes } = rendered
-  const shim = shimSource('model', 'main.c', graph.inputs.length, graph.outputs.length, o.threads)
+  const shim = shimSource('model', 'main.c', graph.inputs.length, graph.outputs.length)
   const files = JSON.stringify({
     'model.h': header,
     'main.c': main,

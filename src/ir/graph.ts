@@ -40,18 +40,21 @@ export class GraphBuilder {
   private readonly nodes: Node[] = []
   private readonly inputs: ValueId[] = []
   private readonly outputs: ValueId[] = []
-  private readonly names = new Set<string>()
-  private readonly nodeNames = new Set<string>()
+  /** Names that are taken, each with the number that the next of that name gets: a network may have thousands of one name. */
+  private readonly names = new Map<string, number>()
+  private readonly nodeNames = new Map<string, number>()
   private readonly producers = new Map<ValueId, number>()
 
   constructor(name: string) {
     this.name = name
   }
 
-  private unique(name: string, taken: Set<string>): string {
+  private unique(name: string, taken: Map<string, number>): string {
     let candidate = name
-    for (let i = 2; taken.has(candidate); i++) candidate = `${name}_${i}`
-    taken.add(candidate)
+    let next = taken.get(name) ?? 2
+    while (taken.has(candidate)) candidate = `${name}_${next++}`
+    taken.set(candidate, 2)
+    if (candidate !== name) taken.set(name, next)
     return candidate
   }
 

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
+import { wholeOf } from '../src/core/source.ts'
 import { tensorOf } from '../src/core/tensor.ts'
 import { evaluate } from '../src/ir/evaluate.ts'
 import { parseGraph } from '../src/ir/text.ts'
@@ -64,8 +65,8 @@ for (const [isolated, threads] of [
   browserTest(
     `an artifact for two threads runs in Chromium ${isolated ? 'on two' : 'on one, where memory is not shared'}`,
     async (browser) => {
-      const { bytes } = await wasm.compile(graph, { engine: 'safe', threads: 2 })
-      const server = await serve(isolated, { '/artifact': bytes! })
+      const { piece } = await wasm.compile(graph, { engine: 'safe', threads: 2 })
+      const server = await serve(isolated, { '/artifact': wholeOf(piece!) })
       const page = await browser.newPage()
       try {
         await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)

@@ -150,9 +150,10 @@ function assignOnce(body: readonly Statement[]): readonly Statement[] {
         return { ...(list[at] as Extract<Statement, { kind: 'let' }>), value: s.value }
       }
       // Anything that reads a name keeps its first value.
-      visitStatements([s], (x) => {
-        for (const name of readsOf(x)) declared.delete(name)
-      })
+      if (declared.size > 0)
+        visitStatements([s], (x) => {
+          for (const name of readsOf(x)) declared.delete(name)
+        })
       if (s.kind === 'let' && assignments.get(s.name) === 1) declared.set(s.name, i)
       if (s.kind === 'for') return { ...s, body: block(s.body) }
       if (s.kind === 'if') return { ...s, body: block(s.body), otherwise: block(s.otherwise) }
@@ -189,19 +190,25 @@ function shareExpressions(kernel: Kernel): Kernel {
   }
   let fresh = 0
   const hoist = (roots: readonly Expr[], before: Statement[]): Expr[] => {
-    const uses = new Map<Expr, number>()
-    const count = (e: Expr): void => {
-      const n = uses.get(e) ?? 0
-      uses.set(e, n + 1)
-      if (n === 0) for (const a of argumentsOf(e)) count(a)
+    const seen = new Set<Expr>()
+    const shared = new Set<Expr>()
+    const look = (e: Expr): void => {
+      if (e.kind === 'const' || e.kind === 'var') return
+      if (seen.has(e)) {
+        shared.add(e)
+        return
+      }
+      seen.add(e)
+      for (const a of argumentsOf(e)) look(a)
     }
-    for (const r of roots) count(r)
+    for (const r of roots) look(r)
+    if (shared.size === 0) return [...roots]
     const memo = new Map<Expr, Expr>()
     const go = (e: Expr): Expr => {
       const known = memo.get(e)
       if (known) return known
       let r = mapArguments(e, go)
-      if (uses.get(e)! > 1 && argumentsOf(e).length > 0) {
+      if (shared.has(e)) {
         const type = typeOf(r, scope)
         const name = `shared_${fresh++}`
         locals.set(name, type)

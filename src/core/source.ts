@@ -1,7 +1,7 @@
 // Bytes read from first to last, and pieces of storage with a head: magic number (4 bytes), length of the head (4), head (JSON), parts,
 // and a rest (weights, as a rule) from a multiple of 64 on. Whoever reads one puts the rest where it will stay, without a copy between.
 
-import { InputError } from './errors.ts'
+import { BugError, InputError } from './errors.ts'
 
 /** Of an array, a file, a stream. */
 export type Source = {
@@ -13,20 +13,41 @@ export type Source = {
   end?(): void
 }
 
-/** The bytes of an array, one after another. */
-export function sourceOf(bytes: Uint8Array): Source {
+/** Bytes, and what follows them in storage but is only made where it will stay: it would be held twice. */
+export type Piece = {
+  readonly bytes: Uint8Array
+  readonly rest?: {
+    readonly length: number
+    /** Writes all of it into zeros. */
+    write(to: Uint8Array): void
+  }
+}
+
+/** A piece from its first byte to its last; the rest is read at once. */
+export function sourceOf({ bytes, rest }: Piece): Source {
   let at = 0
+  const length = bytes.length + (rest?.length ?? 0)
   return {
-    left: () => bytes.length - at,
+    left: () => length - at,
     read(to) {
-      if (at + to.length > bytes.length)
+      if (at + to.length > length)
         throw new InputError(
           `artifact: truncated, expected ${to.length} bytes at offset ${at}. Compile again.`,
         )
-      to.set(bytes.subarray(at, at + to.length))
+      const known = bytes.subarray(at, at + to.length)
+      to.set(known)
       at += to.length
+      if (known.length === to.length) return
+      if (to.length - known.length !== rest!.length) throw new BugError('source: part of a rest is read')
+      rest!.write(to.subarray(known.length))
     },
   }
+}
+
+/** All of a piece. */
+export function wholeOf(piece: Piece): Uint8Array {
+  const source = sourceOf(piece)
+  return piece.rest ? take(source, source.left()) : piece.bytes
 }
 
 /** The next bytes, in room that is made only once they are known to be there. */
@@ -42,17 +63,16 @@ export function take(source: Source, length: number): Uint8Array<ArrayBuffer> {
 
 export const boundary = 64
 
-/** A piece with `rest` bytes of zeros at its end, to be written. */
+/** A piece up to its rest. */
 export function withHead(
   magic: number,
   head: unknown,
-  parts: readonly Uint8Array[],
-  rest: number,
-): { readonly bytes: Uint8Array<ArrayBuffer>; readonly rest: Uint8Array<ArrayBuffer> } {
+  ...parts: readonly Uint8Array[]
+): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(JSON.stringify(head))
   const partBytes = parts.reduce((n, p) => n + p.length, 0)
   const end = Math.ceil((8 + text.length + partBytes) / boundary) * boundary
-  const bytes = new Uint8Array(end + rest)
+  const bytes = new Uint8Array(end)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, magic, true)
   view.setUint32(4, end - partBytes - 8, true)
@@ -64,7 +84,7 @@ export function withHead(
     bytes.set(p, at)
     at += p.length
   }
-  return { bytes, rest: bytes.subarray(end) }
+  return bytes
 }
 
 /** A head takes some hundred bytes for every node. */

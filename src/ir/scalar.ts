@@ -365,24 +365,31 @@ export function argumentsOf(e: Expr): readonly Expr[] {
 
 /** The same expression with its arguments replaced; itself where none changes, so that sharing is kept. */
 export function mapArguments(e: Expr, by: (a: Expr) => Expr): Expr {
-  const old = argumentsOf(e)
-  const args = old.map(by)
-  if (args.every((a, i) => a === old[i])) return e
   switch (e.kind) {
     case 'const':
     case 'var':
       return e
     case 'load':
-    case 'element':
-      return { ...e, index: args[0]! }
+    case 'element': {
+      const index = by(e.index)
+      return index === e.index ? e : { ...e, index }
+    }
     case 'call':
-    case 'lanes':
-      return { ...e, args }
-    case 'pick':
-      return { ...e, a: args[0]!, b: args[1]! }
-    case 'dot':
-      return { ...e, acc: args[0]!, a: args[1]!, b: args[2]! }
-    default:
-      return { ...e, arg: args[0]! }
+    case 'lanes': {
+      const args = e.args.map(by)
+      return args.every((a, i) => a === e.args[i]) ? e : { ...e, args }
+    }
+    case 'pick': {
+      const [a, b] = [by(e.a), by(e.b)]
+      return a === e.a && b === e.b ? e : { ...e, a, b }
+    }
+    case 'dot': {
+      const [acc, a, b] = [by(e.acc), by(e.a), by(e.b)]
+      return acc === e.acc && a === e.a && b === e.b ? e : { ...e, acc, a, b }
+    }
+    default: {
+      const arg = by(e.arg)
+      return arg === e.arg ? e : { ...e, arg }
+    }
   }
 }

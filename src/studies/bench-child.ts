@@ -15,7 +15,6 @@ export type Opened = {
   readonly compileMs: number
   readonly loadMs: number
   readonly firstMs: number
-  readonly artifactBytes: number | null
   /** Resident before the target came. */
   readonly baseBytes: number
   readonly outputs: readonly Datum[]
@@ -72,7 +71,6 @@ async function open(q: Parameters<Questions['open']>[0]): Promise<Opened> {
     compileMs,
     loadMs,
     firstMs,
-    artifactBytes: artifact.bytes?.byteLength ?? null,
     baseBytes,
     outputs,
     facts: loaded.facts ?? {},

@@ -2,6 +2,7 @@
 // candidate may crash or hang here without harm.
 
 import { digest } from '../core/hash.ts'
+import { wholeOf } from '../core/source.ts'
 import type { Datum, Graph } from '../ir/types.ts'
 import { measure, type Timing } from '../judges/timing.ts'
 import { answerQuestions } from '../targets/answers.ts'
@@ -39,7 +40,7 @@ let base: Executable
 let expected: readonly Datum[]
 let candidate: Artifact
 
-const digestOf = (a: Artifact): string => (a.bytes ? digest(a.bytes) : '')
+const digestOf = (a: Artifact): string => (a.piece ? digest(wholeOf(a.piece)) : '')
 const amplification = (e: Executable): number => Math.max(1, ...Object.values(e.amplification ?? {}))
 
 async function open(q: Parameters<TuneQuestions['open']>[0]): Promise<string> {

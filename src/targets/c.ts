@@ -66,8 +66,8 @@ export const c: Target = {
     // Open shapes are fixed by the first inputs that come: see `load`.
     return { target: 'c', options, ...(await import('./c/source.ts')).compileC(graph, chosen) }
   },
-  async load({ graph, options, bytes }): Promise<Executable> {
-    if (bytes) return openModule(graph, options, sourceOf(bytes))
+  async load({ graph, options, piece }): Promise<Executable> {
+    if (piece) return openModule(graph, options, sourceOf(piece))
     const chosen = optionsOf(options)
     const [{ fixedC }, { perShape }] = await Promise.all([import('./c/source.ts'), import('./shapes.ts')])
     return perShape(graph, facts(chosen, needCompiler()), (fixed) =>

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { ownCache } from '../../test/own-cache.ts'
 import { randomGraph } from '../../test/random-graph.ts'
 import { rng } from '../core/rng.ts'
-import { withHead } from '../core/source.ts'
+import { wholeOf, withHead } from '../core/source.ts'
 import { sizeOf, type Tensor, tensorOf } from '../core/tensor.ts'
 import { parseGraph } from '../ir/text.ts'
 import type { TensorType } from '../ir/types.ts'
@@ -115,7 +115,7 @@ test('a file of another kind or version is refused', async () => {
   }
   head.about.version = '9.9.9'
   head.check = crc32(JSON.stringify(head.about))
-  writeFileSync(path, withHead(bytes.readUInt32LE(0), head, [], 0).bytes)
+  writeFileSync(path, withHead(bytes.readUInt32LE(0), head))
   appendFileSync(path, bytes.subarray(8 + length))
   await expect(openCompiled(path)).rejects.toThrow('got 9.9.9. Compile again')
   await expect(openCompiled(join(room, 'absent'))).rejects.toThrow("can't be opened")
@@ -140,12 +140,12 @@ test.for([
   ['more threads than it was compiled for', { threads: 5000 }],
 ] as const)('a file whose checksums are right and whose head claims %s is refused', async ([, claims]) => {
   const path = join(room, 'hostile.strata')
-  const { bytes, ...artifact } = await wasm.compile(graph, { engine: 'safe' })
-  const view = Buffer.from(bytes!)
+  const artifact = await wasm.compile(graph, { engine: 'safe' })
+  const view = Buffer.from(wholeOf(artifact.piece!))
   const length = view.readUInt32LE(4)
   const header = JSON.parse(view.toString('utf8', 8, 8 + length)) as object
-  const { bytes: head } = withHead(view.readUInt32LE(0), { ...header, ...claims }, [], 0)
-  saveCompiled(path, { ...artifact, bytes: Buffer.concat([head, view.subarray(8 + length)]) })
+  const head = withHead(view.readUInt32LE(0), { ...header, ...claims })
+  saveCompiled(path, { ...artifact, piece: { bytes: Buffer.concat([head, view.subarray(8 + length)]) } })
   await expect(openCompiled(path)).rejects.toMatchObject({ name: 'InputError' })
 })
 

@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { InputError } from '../core/errors.ts'
-import { readHead, type Source, withHead } from '../core/source.ts'
+import { readHead, type Source, wholeOf, withHead } from '../core/source.ts'
 import type { Graph, Value, ValueId } from '../ir/types.ts'
 import { packageVersion, writeWhole } from './cache.ts'
 import type { Artifact, Executable, TargetOptions } from './target.ts'
@@ -50,13 +50,14 @@ const described = (graph: Graph, ids: readonly ValueId[]): Value[] =>
  * Writes what `wasm` or `c` compiled, for `openCompiled`; whole or not at all. Throws InputError where the shapes are open, for such
  * models are compiled when inputs come, and where the file can't be written.
  */
-export function saveCompiled(path: string, { graph, target, options, bytes }: Artifact): void {
-  if (!bytes || !Object.hasOwn(openers, target)) {
+export function saveCompiled(path: string, { graph, target, options, piece }: Artifact): void {
+  if (!piece || !Object.hasOwn(openers, target)) {
     const why = Object.hasOwn(openers, target)
       ? 'its shapes are open. Give sizes'
       : `${target} compiles nothing that can be kept`
     throw new InputError(`${path}: ${graph.name} can't be saved compiled: ${why}.`)
   }
+  const bytes = wholeOf(piece)
   const about: About = {
     version: packageVersion(),
     target,
@@ -69,7 +70,7 @@ export function saveCompiled(path: string, { graph, target, options, bytes }: Ar
   }
   const head: Head = { check: crc32(JSON.stringify(about)), about }
   try {
-    writeWhole(path, 0o666, withHead(magic, head, [], 0).bytes, bytes)
+    writeWhole(path, 0o666, withHead(magic, head), bytes)
   } catch (e) {
     throw new InputError(
       `${path}: can't be written: ${(e as Error).message}. Free some space or choose another place.`,

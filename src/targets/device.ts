@@ -11,6 +11,7 @@ import { type CFiles, renderC } from '../compile/render/c/program.ts'
 import { engines } from '../compile/schedule.ts'
 import { bytesOf, type DType, viewBytes } from '../core/dtype.ts'
 import { BugError, InputError, UnsupportedError } from '../core/errors.ts'
+import { wholeOf } from '../core/source.ts'
 import { sizeOf } from '../core/tensor.ts'
 import { checkInputs } from '../ir/inputs.ts'
 import { type Datum, type Graph, isStatic, isTensor } from '../ir/types.ts'
@@ -154,12 +155,12 @@ export const deviceTarget = (d: Device): Target => ({
       target: d.name,
       options,
       graph,
-      bytes: new TextEncoder().encode(JSON.stringify(filesOf(d, graph))),
+      piece: { bytes: new TextEncoder().encode(JSON.stringify(filesOf(d, graph))) },
     }
   },
-  async load({ graph, options, bytes }) {
+  async load({ graph, options, piece }) {
     const chosen = optionsOf(d.name, options)
-    if (bytes) return load(d, graph, JSON.parse(new TextDecoder().decode(bytes)) as Parts, chosen)
+    if (piece) return load(d, graph, JSON.parse(new TextDecoder().decode(wholeOf(piece))) as Parts, chosen)
     return perShape(graph, factsOf(d, chosen), (fixed) => load(d, fixed, filesOf(d, fixed), chosen))
   },
 })

@@ -224,7 +224,7 @@ describe.skipIf(!mounts || !findCompiler())(
 
     test('for what the compiler makes: its own words, with nothing left', async () => {
       const artifact = await c.compile(graph, {})
-      const source = (readHead(sourceOf(artifact.bytes!), magic, 'c') as Head).filesBytes
+      const source = (readHead(sourceOf(artifact.piece!), magic, 'c') as Head).filesBytes
       const { error, left } = onSmallDisk(Math.ceil(source / 1024) + 16, {
         TMPDIR: disk,
         XDG_CACHE_HOME: join(room, 'other3'),
@@ -244,8 +244,8 @@ describe.skipIf(!mounts || !findCompiler())(
 
 describe('a thread of WebAssembly', () => {
   async function team() {
-    const { bytes } = await wasm.compile(graph, { threads: 2 })
-    const source = sourceOf(bytes!)
+    const { piece } = await wasm.compile(graph, { threads: 2 })
+    const source = sourceOf(piece!)
     const { header, module } = readImage(source)
     const memory = imageMemory(header, source)
     const instance = instantiate(header, new WebAssembly.Module(module), memory)

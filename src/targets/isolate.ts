@@ -3,6 +3,7 @@
 // loaded again in the next. A graph crosses in a packed file; inputs and outputs by the process's channel.
 
 import { InputError } from '../core/errors.ts'
+import { wholeOf } from '../core/source.ts'
 import { type Child, ChildError, startChild } from './child.ts'
 import type { Question, Questions } from './isolate-child.ts'
 import { packedFile } from './packed.ts'
@@ -113,7 +114,8 @@ class Host {
   }
 
   private async bring(artifact: Artifact, id: number): Promise<{ home: Child | undefined; about: About }> {
-    using file = packedFile(artifact)
+    const piece = artifact.piece && { bytes: wholeOf(artifact.piece) }
+    using file = packedFile({ ...artifact, piece })
     const question = { op: 'load', module: this.module, file: file.path, id } as const
     const about = await this.ask<'load'>(question, this.loadMs)
     return { home: this.child, about }

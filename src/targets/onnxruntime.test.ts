@@ -151,7 +151,8 @@ describe.each(ways)('%s', (_name, target, options) => {
     const b = new GraphBuilder('g')
     b.output(b.node('relu', [b.input('x', tensorType('float32', [2]))]))
     const artifact = await target.compile(b.finish(), options)
-    const damaged = { ...artifact, bytes: artifact.bytes!.subarray(0, artifact.bytes!.length - 3) }
+    const { bytes } = artifact.piece!
+    const damaged = { ...artifact, piece: { bytes: bytes.subarray(0, bytes.length - 3) } }
     await expect(target.load(damaged)).rejects.toThrow(/^onnxruntime[^\n]+$/)
     await expect(target.load({ ...artifact, options: { level: 'most' } })).rejects.toThrow(
       'level: expected disabled, basic, extended, all, got most',

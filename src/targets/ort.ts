@@ -4,6 +4,7 @@
 import type * as Ort from 'onnxruntime-common'
 import type { DType, TensorData } from '../core/dtype.ts'
 import { InputError, type Unsupported, UnsupportedError } from '../core/errors.ts'
+import { wholeOf } from '../core/source.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { type Datum, type Graph, isTensor, printType, type Type, typeOf } from '../ir/types.ts'
 import type { Artifact, Executable, TargetOptions } from './target.ts'
@@ -53,7 +54,7 @@ export async function compileOnnx(name: string, graph: Graph, options: TargetOpt
   const { writeOnnx } = await import('../formats/onnx/write.ts')
   // TensorFlow Lite's integer operators have no ONNX name; their integer primitives have.
   const { portable } = await import('../rewrite/decompose/portable.ts')
-  return { target: name, options, graph, bytes: writeOnnx(portable(graph)) }
+  return { target: name, options, graph, piece: { bytes: writeOnnx(portable(graph)) } }
 }
 
 /** The tensor as the runtime takes it. Shares the elements. */
@@ -87,7 +88,7 @@ export async function openSession(
   create: (bytes: Uint8Array) => Promise<Session>,
 ): Promise<Session> {
   try {
-    return await create(artifact.bytes!)
+    return await create(wholeOf(artifact.piece!))
   } catch (e) {
     throw refusal(where, e)
   }

@@ -1,7 +1,17 @@
+import { spawnSync } from 'node:child_process'
+import { cachedDataVersionTag } from 'node:v8'
 import { expect, test } from 'vitest'
 import { measurePeak } from './peak.ts'
 import { peakModule } from './peak-module.ts'
-import { cpuInfo, probeMachine, sayMachine, systemTimes, wasmFeatures } from './processor.ts'
+import {
+  cpuInfo,
+  hasRevectorize,
+  probeMachine,
+  revectorizeFlag,
+  sayMachine,
+  systemTimes,
+  wasmFeatures,
+} from './processor.ts'
 
 test('cpuinfo is read in the spelling of each architecture', () => {
   expect(cpuInfo('processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu sse4_1 avx fma avx2\n')).toEqual({
@@ -32,6 +42,13 @@ test('the machine is said in one line with its engine', () => {
 
 test('this engine has the features that Node 24 has', () => {
   expect(wasmFeatures()).toEqual({ simd: true, relaxedSimd: true, threads: true })
+})
+
+test('the pass that pairs vectors is known where V8 lists its flag, and asking leaves the flag as it was', () => {
+  const before = cachedDataVersionTag()
+  const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8' })
+  expect(hasRevectorize()).toBe(stdout.includes(revectorizeFlag))
+  expect(cachedDataVersionTag()).toBe(before)
 })
 
 test('the peak modules are valid and compute a·m + x', () => {

@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import { fingerprint, recall, remember } from './cache.ts'
+import { cachedDataVersionTag, setFlagsFromString } from 'node:v8'
 
 export type Cache = {
   readonly level: number
@@ -146,18 +146,18 @@ export function wasmFeatures(): WasmFeatures {
 export const revectorizeFlag = '--experimental-wasm-revectorize'
 let revectorize: boolean | undefined
 
-/** Whether this V8 knows the flag. Unknown flags are accepted without a word at run time, so its own list is asked. */
+/** Whether this V8 has the flag: then it counts among those that the tag of its code caches follows from. */
 export function hasRevectorize(): boolean {
+  // V8 builds the pass for these processors only, and complains on standard error of flags that it hasn't got.
+  if (process.arch !== 'x64') return false
   if (revectorize !== undefined) return revectorize
-  const about = [fingerprint(process.execPath), process.version]
-  const known = recall('revectorize', about)
-  if (known !== undefined) return (revectorize = known === 'true')
-  // Loading it takes as long as all the rest of a start.
-  const { spawnSync } = process.getBuiltinModule('node:child_process')
-  const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8', timeout: 10_000 })
-  revectorize = stdout?.includes(revectorizeFlag) ?? false
-  if (stdout) remember('revectorize', about, String(revectorize))
-  return revectorize
+  const before = cachedDataVersionTag()
+  const [on, off] = [revectorizeFlag, revectorizeFlag.replace('--', '--no-')].map((flag) => {
+    setFlagsFromString(flag)
+    return cachedDataVersionTag()
+  })
+  if (on === before) setFlagsFromString(revectorizeFlag)
+  return (revectorize = on !== off)
 }
 
 /** The machine in one line, for a report's head. */

@@ -1,5 +1,6 @@
 // What a target is. A target runs a graph; a native target runs a file as it is. Nothing here knows any particular runtime.
 
+import type { Piece } from '../core/source.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Datum, Graph, Value } from '../ir/types.ts'
 
@@ -11,7 +12,7 @@ export type Artifact = {
   readonly target: string
   readonly options: TargetOptions
   /** Opaque to everyone but the target; absent where the peer compiles at load. */
-  readonly bytes?: Uint8Array
+  readonly piece?: Piece
   readonly graph: Graph
 }
 

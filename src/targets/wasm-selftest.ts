@@ -46,9 +46,9 @@ export function selfTest(
 ): string | undefined {
   const { graph, input } = probe()
   const program = compile(graph, { engine: engines['wasm-fast'] })
-  const bytes = encodeImage(program, { relaxed: wasmFeatures().relaxedSimd, shared: false, threads: 1 })
+  const image = encodeImage(program, { relaxed: wasmFeatures().relaxedSimd, shared: false, threads: 1 })
   const run = (fast: boolean): Tensor[] => {
-    const source = sourceOf(bytes)
+    const source = sourceOf(image)
     const { header, module } = readImage(source)
     const memory = imageMemory(header, source)
     const instance = instantiate(header, compileModule(module, fast), memory)

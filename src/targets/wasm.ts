@@ -105,8 +105,8 @@ export const wasm: Target = {
     return { target: 'wasm', options, ...(await import('./wasm-compile.ts')).compileImage(graph, chosen) }
   },
   async load(artifact: Artifact): Promise<Executable> {
-    const { graph, options, bytes } = artifact
-    if (bytes) return openImage(graph, options, sourceOf(bytes))
+    const { graph, options, piece } = artifact
+    if (piece) return openImage(graph, options, sourceOf(piece))
     const [{ fixedImage }, { perShape }] = await Promise.all([
       import('./wasm-compile.ts'),
       import('./shapes.ts'),

@@ -31,8 +31,12 @@ export function densityOf(t: Tensor): { density: number; pairs: number } {
   if (had !== undefined) return had
   const values = numbers(t)
   const count = values.length
-  let n = 0
-  for (let i = 0; i < count; i++) if (values[i] !== 0) n++
+  let n = count
+  // Most filters have no zero, which the engine's own search finds in a third of the time.
+  if ((values as Float64Array).includes(0)) {
+    n = 0
+    for (let i = 0; i < count; i++) if (values[i] !== 0) n++
+  }
   const found = { density: count ? n / count : 1, pairs: n < count ? pairsOf(t) : 1 }
   known.set(t.data, found)
   return found

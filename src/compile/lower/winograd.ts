@@ -39,33 +39,106 @@ export const integerWinograd = (filters: Tensor): boolean => {
 export type Winograd = { readonly m: 2 | 4; readonly taps: number; readonly n: number }
 export const winogradForm = (m: 2 | 4, taps: number): Winograd => ({ m, taps, n: m + taps - 1 })
 
-/** G g of one row or column of a filter, whose taps lie `apart` from `first` on; written at every `step`-th place from `at` on. */
-function filterTransform(
-  { n, taps }: Winograd,
+/** G of five taps that lie `apart` from `first` on; written at every `step`-th place from `at` on. */
+function rowOfFiveTaps(
   from: ArrayLike<number>,
   first: number,
   apart: number,
-  to: Float64Array,
+  to: Float32Array | Float64Array,
   at: number,
   step: number,
 ): void {
   const a = from[first]!
   const b = from[first + apart]!
   const c = from[first + 2 * apart]!
-  const d = taps === 5 ? from[first + 3 * apart]! : 0
-  const e = taps === 5 ? from[first + 4 * apart]! : 0
-  to[at] = n === 4 ? a : a / 4
-  const even = n === 4 ? (a + c) / 2 : (a + c + e) * (-1 / 6)
-  const odd = n === 4 ? b / 2 : (b + d) * (-1 / 6)
+  const d = from[first + 3 * apart]!
+  const e = from[first + 4 * apart]!
+  const even = (a + c + e) * (-1 / 6)
+  const odd = (b + d) * (-1 / 6)
+  const even2 = a * (1 / 24) + c * (1 / 6) + e * (2 / 3)
+  const odd2 = b * (1 / 12) + d * (1 / 3)
+  to[at] = a / 4
   to[at + step] = even + odd
   to[at + 2 * step] = even - odd
-  if (n === 6) {
-    const even2 = a * (1 / 24) + c * (1 / 6) + e * (2 / 3)
-    const odd2 = b * (1 / 12) + d * (1 / 3)
-    to[at + 3 * step] = even2 + odd2
-    to[at + 4 * step] = even2 - odd2
+  to[at + 3 * step] = even2 + odd2
+  to[at + 4 * step] = even2 - odd2
+  to[at + 5 * step] = e
+}
+
+/** G of three taps for F(2×2), at every `step`-th place from `at` on. */
+function rowOfFour(a: number, b: number, c: number, to: Float32Array, at: number, step: number): void {
+  const even = (a + c) / 2
+  const odd = b / 2
+  to[at] = a
+  to[at + step] = even + odd
+  to[at + 2 * step] = even - odd
+  to[at + 3 * step] = c
+}
+
+/** The same for F(4×4). */
+function rowOfSix(a: number, b: number, c: number, to: Float32Array, at: number, step: number): void {
+  const even = (a + c) * (-1 / 6)
+  const odd = b * (-1 / 6)
+  const even2 = a * (1 / 24) + c * (1 / 6)
+  const odd2 = b * (1 / 12)
+  to[at] = a / 4
+  to[at + step] = even + odd
+  to[at + 2 * step] = even - odd
+  to[at + 3 * step] = even2 + odd2
+  to[at + 4 * step] = even2 - odd2
+  to[at + 5 * step] = c
+}
+
+/**
+ * G g Gᵀ of the 3×3 filter from place `i` on, in doubles that are rounded once. Written out, because a large network has hundreds of
+ * thousands.
+ */
+function tileOf(
+  n: number,
+  g: ArrayLike<number>,
+  i: number,
+  to: Float32Array,
+  at: number,
+  step: number,
+): void {
+  const a0 = g[i]!
+  const a1 = g[i + 1]!
+  const a2 = g[i + 2]!
+  const b0 = g[i + 3]!
+  const b1 = g[i + 4]!
+  const b2 = g[i + 5]!
+  const c0 = g[i + 6]!
+  const c1 = g[i + 7]!
+  const c2 = g[i + 8]!
+  const down = n * step
+  if (n === 4) {
+    const even0 = (a0 + c0) / 2
+    const even1 = (a1 + c1) / 2
+    const even2 = (a2 + c2) / 2
+    rowOfFour(a0, a1, a2, to, at, step)
+    rowOfFour(even0 + b0 / 2, even1 + b1 / 2, even2 + b2 / 2, to, at + down, step)
+    rowOfFour(even0 - b0 / 2, even1 - b1 / 2, even2 - b2 / 2, to, at + 2 * down, step)
+    rowOfFour(c0, c1, c2, to, at + 3 * down, step)
+    return
   }
-  to[at + (n - 1) * step] = taps === 3 ? c : e
+  const even0 = (a0 + c0) * (-1 / 6)
+  const even1 = (a1 + c1) * (-1 / 6)
+  const even2 = (a2 + c2) * (-1 / 6)
+  const odd0 = b0 * (-1 / 6)
+  const odd1 = b1 * (-1 / 6)
+  const odd2 = b2 * (-1 / 6)
+  const far0 = a0 * (1 / 24) + c0 * (1 / 6)
+  const far1 = a1 * (1 / 24) + c1 * (1 / 6)
+  const far2 = a2 * (1 / 24) + c2 * (1 / 6)
+  const near0 = b0 * (1 / 12)
+  const near1 = b1 * (1 / 12)
+  const near2 = b2 * (1 / 12)
+  rowOfSix(a0 / 4, a1 / 4, a2 / 4, to, at, step)
+  rowOfSix(even0 + odd0, even1 + odd1, even2 + odd2, to, at + down, step)
+  rowOfSix(even0 - odd0, even1 - odd1, even2 - odd2, to, at + 2 * down, step)
+  rowOfSix(far0 + near0, far1 + near1, far2 + near2, to, at + 3 * down, step)
+  rowOfSix(far0 - near0, far1 - near1, far2 - near2, to, at + 4 * down, step)
+  rowOfSix(c0, c1, c2, to, at + 5 * down, step)
 }
 
 type Row = readonly Expr[]
@@ -131,32 +204,32 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
   const { n, taps } = f
   const [filters, channels] = w.shape as [number, number]
   const data = numbers(w)
-  const half = new Float64Array(n * taps)
+  const half = new Float64Array(30)
   // Some rows of a panel for every position, before they are written where they belong in one piece: the positions lie powers of two
   // apart, which caches don't like.
-  const block = 8
-  const rows = new Float64Array(n * n * block * p.columns)
+  const block = 16
+  const rows = new Float32Array(n * n * block * p.columns)
   for (let first = 0; first < filters; first += p.columns) {
     const width = first / p.columns < p.full ? p.columns : p.tail
     const count = Math.min(width, filters - first)
     for (let start = 0; start < channels; start += block) {
       const taken = Math.min(block, channels - start)
       const size = taken * width
-      for (let row = 0; row < taken; row++) {
-        for (let column = 0; column < count; column++) {
+      if (count < width) rows.fill(0)
+      for (let column = 0; column < count; column++) {
+        for (let row = 0; row < taken; row++) {
           const g = ((first + column) * channels + start + row) * taps * taps
-          for (let x = 0; x < taps; x++) filterTransform(f, data, g + x, taps, half, x, taps)
           const at = row * width + column
-          for (let i = 0; i < n; i++) filterTransform(f, half, i * taps, 1, rows, i * n * size + at, size)
+          if (taps === 3) tileOf(n, data, g, rows, at, size)
+          else {
+            for (let x = 0; x < 5; x++) rowOfFiveTaps(data, g + x, 5, half, x, 5)
+            for (let i = 0; i < 6; i++) rowOfFiveTaps(half, i * 5, 1, rows, i * 6 * size + at, size)
+          }
         }
-        for (let column = count; column < width; column++)
-          for (let position = 0; position < n * n; position++)
-            rows[position * size + row * width + column] = 0
       }
       for (let position = 0; position < n * n; position++) {
         const from = position * size
-        const at = position * p.size + first * channels + start * width
-        for (let i = 0; i < size; i++) to[at + i] = rows[from + i]!
+        to.set(rows.subarray(from, from + size), position * p.size + first * channels + start * width)
       }
     }
   }
@@ -165,31 +238,14 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
 /** (2G) g (2G)ᵀ of every filter of 3×3, as panels of neighbouring channels. */
 function transformIntegerFilters(w: Tensor, p: Panels, pair: number, to: Int16Array): void {
   const [filters, channels] = w.shape as [number, number]
-  const data = numbers(w)
-  const all = Array.from({ length: 16 }, () => new Int16Array(filters * channels))
-  const half = new Float64Array(12)
-  const full = new Float64Array(16)
-  const f = winogradForm(2, 3)
-  const doubled = new Float64Array(3)
-  const twice = (
-    from: ArrayLike<number>,
-    at: number,
-    step: number,
-    out: Float64Array,
-    place: number,
-  ): void => {
-    for (let i = 0; i < 3; i++) doubled[i] = 2 * from[at + i * step]!
-    filterTransform(f, doubled, 0, 1, out, place, step)
-  }
-  for (let i = 0; i < filters * channels; i++) {
-    for (let x = 0; x < 3; x++) twice(data, 9 * i + x, 3, half, x)
-    for (let r = 0; r < 4; r++) twice(half, 3 * r, 1, full, 4 * r)
-    for (let position = 0; position < 16; position++) all[position]![i] = full[position]!
-  }
-  all.forEach((one, position) => {
-    const source = { data: one, offset: 0, columns: filters, pair }
+  const size = filters * channels
+  const quadruple = Float32Array.from(numbers(w), (v) => 4 * v)
+  const all = new Float32Array(16 * size)
+  for (let i = 0; i < size; i++) tileOf(4, quadruple, 9 * i, all, i, size)
+  for (let position = 0; position < 16; position++) {
+    const source = { data: all, offset: position * size, columns: filters, pair }
     packPanels(p, { ...source, depth: [1, channels], strides: [0, 1, channels] }, to, position * p.size)
-  })
+  }
 }
 
 export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule): void {

@@ -8,7 +8,7 @@ import { type Engine, engines } from '../../compile/schedule.ts'
 import { bytesOf } from '../../core/dtype.ts'
 import { InputError, UnsupportedError } from '../../core/errors.ts'
 import { digest } from '../../core/hash.ts'
-import { withHead } from '../../core/source.ts'
+import { type Piece, withHead } from '../../core/source.ts'
 import { type Graph, printType } from '../../ir/types.ts'
 import { schedulesFor } from '../schedules.ts'
 import type { Artifact } from '../target.ts'
@@ -54,20 +54,20 @@ export function graphToC(
 }
 
 /**
- * The graph with what is known of it, and what is loaded later (artifact.ts), but where shapes are open. Throws UnsupportedError for
+ * The graph with what is known of it, and what is loaded later, but where shapes are open. Throws UnsupportedError for
  * operators that can't be compiled.
  */
-export function compileC(given: Graph, o: COptionsChosen): Pick<Artifact, 'graph' | 'bytes'> {
+export function compileC(given: Graph, o: COptionsChosen): Pick<Artifact, 'graph' | 'piece'> {
   const graph = settle(given)
   const missing = uncompilable(graph)
   if (missing.length > 0) throw new UnsupportedError('c', missing)
   return isStaticGraph(graph) && shapeInputs(graph).size === 0
-    ? { graph, bytes: fixedC(graph, o) }
+    ? { graph, piece: fixedC(graph, o) }
     : { graph }
 }
 
 /** What is loaded later, of a graph whose shapes are fixed. */
-export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
+export function fixedC(graph: Graph, o: COptionsChosen): Piece {
   const engine: Engine = engines[engineOf[o.vector]]
   const prepared = prepare(graph, engine)
   const chosen = schedulesFor(prepared, o)
@@ -100,7 +100,8 @@ export function fixedC(graph: Graph, o: COptionsChosen): Uint8Array {
       amplification,
     })),
   }
-  const { bytes, rest } = withHead(magic, head, [filesBytes], weightBytes)
-  rendered.writeWeights(rest)
-  return bytes
+  return {
+    bytes: withHead(magic, head, filesBytes),
+    rest: { length: weightBytes, write: rendered.writeWeights },
+  }
 }

@@ -1,6 +1,7 @@
 // Python runtimes that a graph reaches through our ONNX writer.
 
 import { InputError } from '../../core/errors.ts'
+import { wholeOf } from '../../core/source.ts'
 import { isTensor } from '../../ir/types.ts'
 import { compileOnnx, threadsIn } from '../ort.ts'
 import type { Target } from '../target.ts'
@@ -16,13 +17,13 @@ function onnxPeer(name: EnvironmentName, doc: string): Target {
     variants: [{ name: '', options: {} }],
     presence: (options) => presenceOf(name, pythonIn(options?.python)),
     compile: (graph, options) => compileOnnx(name, graph, options),
-    async load({ bytes, options, graph }) {
+    async load({ piece, options, graph }) {
       const found = await findPython(name, pythonIn(options.python))
       if (found.python === undefined) throw new InputError(`${name}: ${found.reason}`)
       const executable = await openWorker({
         runtime: name,
         python: found.python,
-        file: { name: 'model.onnx', bytes: bytes! },
+        file: { name: 'model.onnx', bytes: wholeOf(piece!) },
         options: { ...options, threads: threadsIn(name, options) },
         limits: limitsIn(options),
       })

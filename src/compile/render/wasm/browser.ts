@@ -27,7 +27,7 @@ function unshared(module: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 
 /** Loads an artifact's bytes. `worker` is the address of browser-worker.js, as the page serves it. */
 export async function openImage(bytes: Uint8Array, worker?: string | URL): Promise<BrowserExecutable> {
-  const source = sourceOf(bytes)
+  const source = sourceOf({ bytes })
   const image = readImage(source)
   const shared = image.header.shared && globalThis.crossOriginIsolated && worker !== undefined
   const header: Header = shared ? image.header : { ...image.header, threads: 1 }

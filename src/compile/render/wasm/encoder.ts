@@ -18,9 +18,10 @@ export class Bytes {
     this.data = bigger
   }
 
-  byte(...bytes: number[]): this {
-    this.room(bytes.length)
-    for (const b of bytes) this.data[this.length++] = b
+  byte(first: number, ...more: number[]): this {
+    this.room(1 + more.length)
+    this.data[this.length++] = first
+    for (const b of more) this.data[this.length++] = b
     return this
   }
 
@@ -44,6 +45,15 @@ export class Bytes {
 
   /** Signed LEB128 of up to 64 bits. */
   s(n: number | bigint): this {
+    if (typeof n === 'number' && n === (n | 0)) {
+      let v = n
+      for (;;) {
+        const b = v & 0x7f
+        v >>= 7
+        if (v === (b & 0x40 ? -1 : 0)) return this.byte(b)
+        this.byte(b | 0x80)
+      }
+    }
     let v = BigInt(n)
     for (;;) {
       const b = Number(v & 0x7fn)
@@ -109,7 +119,8 @@ export function encodeModule(
     typeSection.byte(0x60)
     for (const side of t.split(':')) {
       const list = side ? side.split(',').map(Number) : []
-      typeSection.u(list.length).byte(...list)
+      typeSection.u(list.length)
+      for (const t of list) typeSection.byte(t)
     }
   }
   section(1, typeSection)

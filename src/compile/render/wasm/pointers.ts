@@ -56,12 +56,6 @@ function affine(e: Expr): Affine {
   return out
 }
 
-function namesIn(e: Expr, into: Set<string>): void {
-  if (e.kind === 'var') into.add(e.name)
-  for (const a of argumentsOf(e)) namesIn(a, into)
-}
-const readsMemory = (e: Expr): boolean => e.kind === 'load' || argumentsOf(e).some(readsMemory)
-
 type Group = {
   pointer: string
   low: number
@@ -92,15 +86,15 @@ export function planPointers(kernel: Kernel): Pointers {
   ): void => {
     const size = bytesOf(dtypes.get(buffer)!)
     const a = affine(index)
-    const depthOfTerm = (term: Expr): number => {
-      // What a load gives may change with any store, an assigned local with any statement.
-      if (readsMemory(term)) return Infinity
-      const names = new Set<string>()
-      namesIn(term, names)
-      let depth = 0
-      for (const n of names) depth = Math.max(depth, assigned.has(n) ? Infinity : (depthOf.get(n) ?? 0))
-      return depth
-    }
+    // What a load gives may change with any store, an assigned local with any statement.
+    const depthOfTerm = (term: Expr): number =>
+      term.kind === 'load'
+        ? Infinity
+        : term.kind === 'var'
+          ? assigned.has(term.name)
+            ? Infinity
+            : (depthOf.get(term.name) ?? 0)
+          : Math.max(0, ...argumentsOf(term).map(depthOfTerm))
     const depths = new Map([...a.terms].map(([k, t]) => [k, depthOfTerm(t.term)]))
     const depth = Math.max(0, ...depths.values())
     const loop = path[depth - 1]

@@ -1,7 +1,7 @@
-// A program as an image's bytes (image.ts).
+// A program as an image (image.ts).
 
 import { bytesOf, viewBytes } from '../../../core/dtype.ts'
-import { withHead } from '../../../core/source.ts'
+import { type Piece, withHead } from '../../../core/source.ts'
 import { type Program, parallelRange, writeContent } from '../../loops.ts'
 import { align, planMemory } from '../../plan.ts'
 import { type Header, magic, type Port } from './image.ts'
@@ -13,7 +13,7 @@ const page = 65536
 export function encodeImage(
   program: Program,
   options: { relaxed: boolean; shared: boolean; threads: number },
-): Uint8Array<ArrayBuffer> {
+): Required<Piece> {
   // Barriers and counters of threads (team.ts) live below the constants.
   const control = align(controlBytes(program.steps.length))
   const plan = planMemory(program, control, options.threads)
@@ -53,11 +53,10 @@ export function encodeImage(
     outputs: program.outputs.map((b, i) => port(b, program.outputShapes[i]!)),
     moduleBytes: module.length,
   }
-  const { bytes, rest } = withHead(magic, header, [module], header.constants)
-  // Constants are written here, where they will stay.
-  program.buffers.forEach((b, i) => {
-    if (b.role !== 'constant' || b.dtype === 'string') return
-    writeContent(b, viewBytes(b.dtype, rest.subarray(plan.offsets[i]! - control), b.length))
-  })
-  return bytes
+  const write = (to: Uint8Array): void =>
+    program.buffers.forEach((b, i) => {
+      if (b.role !== 'constant' || b.dtype === 'string') return
+      writeContent(b, viewBytes(b.dtype, to.subarray(plan.offsets[i]! - control), b.length))
+    })
+  return { bytes: withHead(magic, header, module), rest: { length: header.constants, write } }
 }

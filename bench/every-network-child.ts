@@ -21,10 +21,10 @@ export type Row = {
   }[]
 }
 
-/** Networks up to this many multiply-adds are judged value by value. */
-const mostInner = 50e6
+/** A question: networks up to so many multiply-adds are judged value by value. */
+export type Question = { readonly name: string; readonly mostInner: number }
 
-async function judge(name: string): Promise<Row> {
+async function judge({ name, mostInner }: Question): Promise<Row> {
   const network = networks().find((n) => n.name === name)!
   const model = await network.open()
   const sample = network.inputs(model.graph)
@@ -52,10 +52,10 @@ async function judge(name: string): Promise<Row> {
   }
 }
 
-process.on('message', async ({ name }: { name: string }) => {
+process.on('message', async (question: Question) => {
   let reply: Reply
   try {
-    reply = { ok: await judge(name) }
+    reply = { ok: await judge(question) }
   } catch (e) {
     reply = e instanceof Error ? { error: e.message, name: e.name } : { error: String(e) }
   }

@@ -1,7 +1,7 @@
 // Every network on `wasm` (safe and fast) and `c` at one and two threads, held to the reference within the bounds that `check`
-// prints: outputs always, every inner value where a network is small.
+// prints: outputs always, every inner value of networks of up to N (50) million multiply-adds.
 //
-//   node bench/every-network.ts [--only PATTERN] [--skip PATTERN] [--minutes N] [--out FILE] [--again] [--summary]
+//   node bench/every-network.ts [--only PATTERN] [--skip PATTERN] [--minutes N] [--inner N] [--out FILE] [--again] [--summary]
 //
 // The networks run in a process of their own, one after another: its code is warm, and it is started anew where one ends it or takes much
 // memory. What was judged stands in FILE (strata-report/every-network.jsonl), a line each, the last of a network counts; what was right or
@@ -12,7 +12,7 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Child, ChildError, startChild } from '../src/targets/child.ts'
 import { networks } from '../test/networks.ts'
-import type { Row } from './every-network-child.ts'
+import type { Question, Row } from './every-network-child.ts'
 
 const { values } = parseArgs({
   options: {
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: 'strata-report/every-network.jsonl' },
     again: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '20' },
+    inner: { type: 'string', default: '50' },
     summary: { type: 'boolean', default: false },
   },
 })
@@ -58,7 +59,8 @@ function end(): void {
 async function judged(name: string, kind: string): Promise<Line> {
   child ??= startChild(new URL('./every-network-child.ts', import.meta.url), { memoryBytes: 6 * 2 ** 30 })
   try {
-    return (await child.ask({ name }, Number(values.minutes) * 60_000)) as Row
+    const question: Question = { name, mostInner: Number(values.inner) * 1e6 }
+    return (await child.ask(question, Number(values.minutes) * 60_000)) as Row
   } catch (e) {
     if (!(e instanceof ChildError && e.kind === 'refused')) end()
     const refused = e instanceof ChildError && e.original === 'UnsupportedError'
@@ -68,6 +70,7 @@ async function judged(name: string, kind: string): Promise<Line> {
   }
 }
 
+const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`
 /** Of an output's error in its bound. */
 const largestShare = (row: Row): number => Math.max(...row.subjects.map((s) => s.share ?? 0))
 
@@ -102,19 +105,20 @@ const titles = {
   package: 'in npm packages',
   stored: 'stored files (`STRATA_ASSETS`)',
 }
-const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`
 console.log(
-  '\n| networks | judged | agree on all six forms | refused | disagree | largest share of a bound |',
+  '\n| networks | judged | agree on all six forms | of these value by value | refused | disagree | largest share of a bound |',
 )
-console.log('| --- | --- | --- | --- | --- | --- |')
+console.log('| --- | --- | --- | --- | --- | --- | --- |')
 for (const [kind, title] of Object.entries(titles)) {
   const of = lines.filter((l) => l.kind === kind)
   const count = (state: ReturnType<typeof stateOf>): number => of.filter((l) => stateOf(l) === state).length
   const total = all.filter((n) => n.kind === kind).length
   const judged = of.length === total ? total : `${of.length} of ${total}`
-  const share = Math.max(0, ...of.flatMap((l) => (stateOf(l) === 'agrees' ? [largestShare(l as Row)] : [])))
+  const agree = of.filter((l) => stateOf(l) === 'agrees') as Row[]
+  const inner = agree.filter((l) => l.inner).length
+  const share = Math.max(0, ...agree.map(largestShare))
   console.log(
-    `| ${title} | ${judged} | ${count('agrees')} | ${count('refused')} | ${count('wrong')} | ${percent(share)} |`,
+    `| ${title} | ${judged} | ${agree.length} | ${inner} | ${count('refused')} | ${count('wrong')} | ${percent(share)} |`,
   )
 }
 for (const [state, title] of [

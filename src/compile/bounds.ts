@@ -48,13 +48,13 @@ export function checkLoops(kernel: Kernel): string[] {
       return undefined
     }
   }
-  const access = (buffer: string, index: Expr, width: number, write: boolean): void => {
+  const access = (buffer: string, index: Expr, width: number, write: boolean | null): void => {
     const p = parameters.get(buffer)
     if (!p) {
       report(`no parameter ${buffer}`)
       return
     }
-    if (write ? p.access === 'read' : p.access === 'write')
+    if (write !== null && p.access === (write ? 'read' : 'write'))
       report(`${buffer} is ${write ? 'written' : 'read'} but declared ${p.access}`)
     const [min, max] = range(index)
     if (!(min >= 0 && max + width <= p.length))
@@ -170,6 +170,10 @@ export function checkLoops(kernel: Kernel): string[] {
         if (t) access(s.buffer, s.index, t.lanes, true)
         return
       }
+      case 'prefetch':
+        expression(s.index)
+        access(s.buffer, s.index, 1, null)
+        return
       case 'if':
         expression(s.condition)
         block(s.body)

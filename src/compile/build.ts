@@ -13,6 +13,7 @@ import {
   type Parameter,
   type Program,
   plus,
+  prefetch,
   type Statement,
   type Step,
   store,
@@ -141,14 +142,15 @@ export class KernelBuilder {
     return `${hint}${this.fresh++}`
   }
 
-  private parameter(buffer: number, write: boolean): string {
+  /** `write`: null for what neither reads nor writes. */
+  private parameter(buffer: number, write: boolean | null): string {
     let p = this.names.get(buffer)
     if (!p) {
       p = { name: `p${this.names.size}`, reads: false, writes: false }
       this.names.set(buffer, p)
     }
     if (write) p.writes = true
-    else p.reads = true
+    else if (write === false) p.reads = true
     return p.name
   }
 
@@ -158,6 +160,9 @@ export class KernelBuilder {
   }
   loadPlace(buffer: number, place: Index, width = 1): Expr {
     return loadAt(this.parameter(buffer, false), place, width)
+  }
+  prefetchPlace(buffer: number, place: Index, level: 1 | 2): Statement {
+    return prefetch(this.parameter(buffer, null), place, level)
   }
   storePlace(buffer: number, place: Index, value: Expr): Statement {
     return store(this.parameter(buffer, true), place, value)

@@ -265,6 +265,8 @@ export function composeFunctions(kernel: Kernel): Kernel {
         return { ...s, value: go(s.value) }
       case 'store':
         return { ...s, index: go(s.index), value: go(s.value) }
+      case 'prefetch':
+        return { ...s, index: go(s.index) }
       case 'if':
         return {
           ...s,

@@ -109,6 +109,8 @@ export function expand(kernel: Kernel): Kernel {
       }
       case 'store':
         return [{ ...s, index: expression(s.index), value: expression(s.value) }]
+      case 'prefetch':
+        return [{ ...s, index: expression(s.index) }]
       case 'if': {
         const condition = expression(s.condition)
         const v = indexValue(condition)
@@ -175,8 +177,8 @@ function readsOf(s: Statement): Set<string> {
   const into = new Set<string>()
   if (s.kind === 'for') for (const e of [s.from, s.to]) readsIn(e, into)
   else if (s.kind === 'if') readsIn(s.condition, into)
-  else readsIn(s.value, into)
-  if (s.kind === 'store') readsIn(s.index, into)
+  else if (s.kind !== 'prefetch') readsIn(s.value, into)
+  if (s.kind === 'store' || s.kind === 'prefetch') readsIn(s.index, into)
   return into
 }
 
@@ -239,6 +241,10 @@ function shareExpressions(kernel: Kernel): Kernel {
       case 'store': {
         const [value, index] = hoist([s.value, s.index], before)
         return [...before, { ...s, value: value!, index: index! }]
+      }
+      case 'prefetch': {
+        const [index] = hoist([s.index], before)
+        return [...before, { ...s, index: index! }]
       }
       case 'if': {
         const [condition] = hoist([s.condition], before)

@@ -81,6 +81,8 @@ export function convertHalves(kernel: Kernel): Kernel {
         return { ...s, value: go(s.value) }
       case 'assign':
         return { ...s, value: go(s.value) }
+      case 'prefetch':
+        return { ...s, index: go(s.index) }
       case 'store': {
         const d = dtypes.get(s.buffer)
         const value = go(s.value)

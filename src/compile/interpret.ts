@@ -269,6 +269,10 @@ class Compiler {
           for (let k = 0; k < v.length; k++) storeElement(d, data, i + k, narrow(d, v[k]!))
         }
       }
+      case 'prefetch': {
+        const index = this.index(s.index, s.buffer, 1)
+        return (f) => void index(f)
+      }
       case 'if': {
         const condition = this.expr(s.condition)
         const [yes, no] = [this.block(s.body), this.block(s.otherwise)]

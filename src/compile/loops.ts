@@ -62,6 +62,8 @@ export type Statement =
   | { readonly kind: 'assign'; readonly name: string; readonly index?: Expr; readonly value: Expr }
   /** Stores all lanes of the value from `index` on. */
   | { readonly kind: 'store'; readonly buffer: string; readonly index: Expr; readonly value: Expr }
+  /** Brings the cache line of an element nearer: into the first-level cache, or (2) the second. Changes no value. */
+  | { readonly kind: 'prefetch'; readonly buffer: string; readonly index: Expr; readonly level: 1 | 2 }
   | {
       readonly kind: 'if'
       readonly condition: Expr
@@ -312,6 +314,12 @@ export const store = (buffer: string, index: Index, value: Expr): Statement => (
   buffer,
   index: toExpr(index),
   value,
+})
+export const prefetch = (buffer: string, index: Index, level: 1 | 2): Statement => ({
+  kind: 'prefetch',
+  buffer,
+  index: toExpr(index),
+  level,
 })
 export const loadAt = (buffer: string, index: Index, width = 1): Expr =>
   width === 1

@@ -29,6 +29,7 @@ const avx512: Engine = {
   tile: [14, 32],
   integerTile: [10, 32],
   sparseBelow: 0.45,
+  ahead: true,
 }
 
 export const engines: Readonly<Record<Engine['name'], Engine>> = {
@@ -78,7 +79,7 @@ export type Schedule = {
   readonly block: number
   /** Innermost reduction steps written out in one iteration. */
   readonly unroll: number
-  /** Weights that come from memory are touched a panel before they are multiplied. */
+  /** Weights that come from memory are asked for a panel before they are multiplied; results that will leave the cache, with their tile. */
   readonly ahead: boolean
 }
 
@@ -203,7 +204,7 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
   for (const form of forms) {
     const { positions, tiles, channels, weights } = winogradTiles(x, form)
     // Measured: weights that pass by a single register tile come as fast as memory gives them.
-    const single = engine.ahead === true && tiles <= engine.tile[0]
+    const single = !onC && engine.ahead === true && tiles <= engine.tile[0]
     const rows = onC || single ? tiles : Math.ceil(tiles / engine.tile[0]) * engine.tile[0]
     const products = positions * rows * channels * x.columns
     const transforms = positions * tiles * (channels + x.columns) * perValue

@@ -128,6 +128,8 @@ export function splitVectors(kernel: Kernel, lanes: number): Kernel {
           value: part(s.value, i),
         }))
       }
+      case 'prefetch':
+        return [{ ...s, index: narrow(s.index) }]
       case 'store': {
         const t = typeOf(s.value, scope)
         const n = partsOf(t)

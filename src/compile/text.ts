@@ -25,6 +25,8 @@ function lines(s: Statement, indent: string): string[] {
       return [`${indent}${s.name}${s.index ? `[${f(s.index)}]` : ''} = ${f(s.value)}`]
     case 'store':
       return [`${indent}${s.buffer}[${f(s.index)}] <- ${f(s.value)}`]
+    case 'prefetch':
+      return [`${indent}prefetch ${s.buffer}[${f(s.index)}] level ${s.level}`]
     case 'if':
       return [
         `${indent}if ${f(s.condition)} {`,

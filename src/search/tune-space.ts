@@ -17,7 +17,6 @@ export type Space = {
   readonly columns: readonly number[]
   readonly blocks: readonly number[]
   readonly unrolls: readonly number[]
-  /** C's compilers drop loads that nothing uses. */
   readonly aheads: readonly boolean[]
   /** Vectors of sums in a register tile. */
   readonly most: number
@@ -56,7 +55,7 @@ export function spaceOf(x: Extent, engine: Engine): Space {
     columns: engine.lanes === 1 ? [1, 2, 4] : vectors.map((v) => v * engine.lanes),
     blocks: powersOfTwo(Math.min(4096, x.rows)),
     unrolls: x.depth < 32 ? [1] : [1, 2, 4],
-    aheads: engine.name.startsWith('wasm-') && x.rows > 1 ? [false, true] : [false],
+    aheads: x.rows > 1 ? [false, true] : [false],
     most,
     lanes: engine.lanes,
   }

@@ -124,8 +124,11 @@ export function packPanels(p: Panels, from: Source, to: TensorData, start: numbe
   }
 }
 
-/** Elements of a cache line, and those beyond which packed weights are taken to come from memory at every run: 1 MB. */
-const [line, streamed] = [16, 2 ** 18]
+/**
+ * Elements of a cache line; those beyond which packed weights are taken to come from memory at every run: 1 MB; and those from which
+ * on results are taken to leave the second-level cache before they are used: half of it.
+ */
+const [line, streamed, distant] = [16, 2 ** 18, 2 ** 17]
 
 /** Statements of 0 … n − 1, in a row. */
 const each = (n: number, write: (i: number) => Statement[]): Statement[] =>
@@ -283,10 +286,11 @@ export function contract(
       const share = Math.ceil(width / Math.min(block, tiles.tiles))
       const touched = k.name('touched')
       const last = k.lengthOf(c.right.buffer) - size * share - line
-      const ahead = s.ahead && c.type === 'float32' && last > streamed && block > 1 && tiles.tiles > 1
+      const asks = s.ahead && c.type === 'float32'
+      const ahead = asks && last > streamed && block > 1 && tiles.tiles > 1
       if (ahead) {
         const next = plus(panelStart, size * width)
-        const from = plus(next, times(call('sub', t, times(b, block)), size * share))
+        const from = plus(next, times(divided(t, block)[1], size * share))
         places.push(declare(touched, { type: 'int32', lanes: 1 }, call('min', from, constant(last))))
       }
       const nest = (d: number, at: Expr, place: Expr): Statement[] => {
@@ -299,7 +303,7 @@ export function contract(
         const steps = extent % (s.unroll * pair) === 0 ? s.unroll : 1
         const several = (i: Expr): Statement[] => each(steps, (n) => inner(plus(i, n * pair)))
         if (!ahead) return loop(k.name('k'), 0, extent, several, { step: steps * pair })
-        // A load that nothing uses: engines must keep it, because it could trap. One for each cache line.
+        // One for each cache line.
         let group = steps
         while (group * 2 * share <= line && extent % (group * 2) === 0) group *= 2
         return loop(
@@ -309,8 +313,8 @@ export function contract(
           (i) => [
             ...each(Math.ceil((group * share) / line), (n) => {
               const place = plus(times(plus(times(at, extent), i), share), n * line)
-              const value = k.loadPlace(c.right.buffer, plus(variable(touched), place))
-              return [declare(k.name('ahead'), { type: 'float32', lanes: 1 }, value)]
+              // Nearer they would push out what the next tile reads again.
+              return [k.prefetchPlace(c.right.buffer, plus(variable(touched), place), 2)]
             }),
             ...(group <= 4
               ? each(group, (n) => inner(plus(i, n)))
@@ -319,11 +323,10 @@ export function contract(
           { step: group },
         )
       }
-      const column = times(index, s.columns)
       const results = (i: Expr): Statement[] => {
         // All vectors of a row are finished, then stored side by side.
         const placeOf = (o: number, at: number): Expr =>
-          plus(plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset), times(plus(column, at), outs[o]!.column))
+          plus(resultPlace(o, i), times(plus(column, at), outs[o]!.column))
         const out: Statement[] = []
         for (const p of parts) {
           const known =
@@ -351,8 +354,21 @@ export function contract(
         }
         return out
       }
+      const column = times(index, s.columns)
+      const resultPlace = (o: number, i: Expr): Expr => plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset)
+      // Results and what they are finished with, where they come from beyond the second-level cache: while the sums are made.
+      const near = outs.flatMap((o, n) =>
+        asks && o.column === 1 && o.rows.some((r) => r !== 0) && k.lengthOf(o.buffer) >= distant
+          ? rowsOf(height, (i) =>
+              parts
+                .filter((p) => p.at % line === 0)
+                .map((p) => k.prefetchPlace(o.buffer, plus(resultPlace(n, i), plus(column, p.at)), 1)),
+            )
+          : [],
+      )
       return [
         ...places,
+        ...near,
         ...[...new Map(parts.map((p) => [p.sums, p.lanes]))].map(([name, n]) =>
           declare(
             name,

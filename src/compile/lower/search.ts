@@ -156,6 +156,8 @@ function renamed(body: readonly Statement[], k: KernelBuilder): Statement[] {
         return { ...s, condition: expr(s.condition), body: s.body.map(go), otherwise: s.otherwise.map(go) }
       case 'store':
         return { ...s, index: expr(s.index), value: expr(s.value) }
+      case 'prefetch':
+        return { ...s, index: expr(s.index) }
       default:
         return { ...s, name: name(s.name), value: expr(s.value) }
     }

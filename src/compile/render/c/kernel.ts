@@ -98,6 +98,13 @@ export class KernelWriter {
         return `${indent}${id(s.name)} = ${this.expr(s.value)};\n`
       case 'store':
         return `${indent}${this.store(s.buffer, s.index, s.value)};\n`
+      case 'prefetch': {
+        this.prelude.add(
+          'prefetch',
+          '#ifdef __GNUC__\n#define STRATA_PREFETCH(p, locality) __builtin_prefetch(p, 0, locality)\n#else\n#define STRATA_PREFETCH(p, locality) ((void)(p))\n#endif',
+        )
+        return `${indent}STRATA_PREFETCH(${bufferId(s.buffer)} + ${this.index(s.index)}, ${4 - s.level});\n`
+      }
       case 'if': {
         const other = s.otherwise.length ? ` else {\n${this.block(s.otherwise, `${indent}  `)}${indent}}` : ''
         return `${indent}if (${this.condition(s.condition)}) {\n${this.block(s.body, `${indent}  `)}${indent}}${other}\n`

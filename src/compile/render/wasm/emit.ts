@@ -138,6 +138,15 @@ class Emitter extends Assembler {
       case 'store':
         this.store(s)
         return
+      // WebAssembly has no such instruction. A load that nothing uses does for what is needed later: engines must keep it, because it
+      // could trap. For what is needed soon it would only wait.
+      case 'prefetch': {
+        if (s.level === 1) return
+        const offset = this.address(s)
+        this.out.byte(loadOps[this.dtypes.get(s.buffer) as keyof typeof loadOps], 0).u(offset)
+        this.out.byte(0x1a)
+        return
+      }
       case 'if':
         this.expr(s.condition)
         this.out.byte(0x04, 0x40)

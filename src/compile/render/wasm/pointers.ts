@@ -190,6 +190,11 @@ export function planPointers(kernel: Kernel): Pointers {
           visit(s.index)
           place(s.buffer, s.index, s, s, path, blockId)
           break
+        case 'prefetch':
+          if (s.level === 1) break
+          visit(s.index)
+          place(s.buffer, s.index, s, s, path, blockId)
+          break
         case 'if':
           visit(s.condition)
           block(s.body, path)

@@ -108,23 +108,20 @@ const blockElements = 65536
 /** A first-level cache of 32 kB, in float32 values. */
 const firstLevelElements = 8192
 
-/**
- * Weights up to 2 MB are read again by every block, whose results then stay in the second-level cache; larger ones are to be read
- * once. Not where rows of results are more than twice as long as those of the left side: panels of many of them lie on too many pages
- * (measured: 320 → 1280 and 512 → 2048 channels at 7×7 are 1.5 times faster in blocks of one or two tiles).
- */
+/** Measured on three engines: 64 tiles, fewer where their left side would leave the second-level cache. */
 function blockOf(x: Extent, rows: number): number {
-  const left = x.fresh ?? x.depth
-  const again = x.depth * x.columns <= 8 * blockElements || x.columns > 2 * left
-  const elements = again ? blockElements / 2 / (left + x.columns) : (2 * blockElements) / left
-  return Math.max(1, Math.floor(elements / rows))
+  const fitting = Math.floor((4 * blockElements) / (x.fresh ?? x.depth) / rows)
+  return Math.max(1, Math.min(64, fitting))
 }
 
 /** The block that suits an algorithm. Of Winograd's: what goes through its transforms together. */
 export function defaultBlock(x: Extent, algorithm: ConvAlgorithm, rows: number): number {
   if (algorithm !== 'winograd2' && algorithm !== 'winograd4') return blockOf(x, rows)
-  const { positions, channels } = winogradTiles(x, algorithm)
-  return Math.max(4, Math.floor((2 * blockElements) / (positions * (channels + x.columns)) / rows))
+  const { positions, channels, weights } = winogradTiles(x, algorithm)
+  const fitting = (2 * blockElements) / (positions * (channels + x.columns))
+  // Measured: more than 4 MB of weights are read too often by blocks of fewer than 48 tiles.
+  const least = weights > 16 * blockElements ? Math.ceil(48 / rows) : 4
+  return Math.max(least, Math.floor(fitting / rows))
 }
 
 /** What Winograd's algorithm makes of a convolution: one product of tiles × channels × columns for each position of a tile. */

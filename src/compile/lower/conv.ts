@@ -28,6 +28,7 @@ export function convExtent(
   centred = false,
 ): Extent {
   const groups = n.attributes.groups as number
+  const strides = n.attributes.strides as readonly number[]
   const [channel, first] = n.attributes.layout === 'channelsLast' ? [out.length - 1, 1] : [1, 2]
   const spatial = out.slice(first, first + out.length - 2)
   const constant = dtype === 'float32' && weights !== undefined
@@ -36,6 +37,7 @@ export function convExtent(
     integer: dtype !== 'float32',
     rows: out[0]! * sizeOf(spatial),
     depth: sizeOf(filter.slice(1)),
+    fresh: filter[1]! * sizeOf(filter.slice(2).map((k, d) => Math.min(k, strides[d]!))),
     columns: out[channel]! / groups,
     winograd:
       (constant || pairs) && isWinograd(n, filter)

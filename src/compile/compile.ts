@@ -17,7 +17,7 @@ import { convExtent } from './lower/conv.ts'
 import { isDepthwise } from './lower/depthwise.ts'
 import { expands } from './lower/expansion.ts'
 import { loweringOf } from './lower/index.ts'
-import { copyLoops, type Epilogue, type Lowering, NoLowering, type Rows } from './lower/lowering.ts'
+import { copyLoops, type Epilogue, type Lowering, NoLowering, type Pieces } from './lower/lowering.ts'
 import { hasPlanes } from './lower/planes.ts'
 import { alongPixels } from './neighbours.ts'
 import { defaultSchedule, type Engine, type Extent, type Schedule, sparseBelow } from './schedule.ts'
@@ -55,6 +55,9 @@ function isCentred(graph: Graph, madeBy: Int32Array, v: ValueId): boolean {
   return [widened, inner].some((n) => n?.inputs[0] != null && byte(n.inputs[0]))
 }
 
+/** A result that a reader computes as it goes: in which pieces, and whether others read it. */
+type Wanted = { readonly kind: Pieces['kind']; readonly kept: boolean; readonly reader: Node }
+
 class GraphCompiler {
   private readonly graph: Graph
   private readonly options: CompileOptions
@@ -63,14 +66,12 @@ class GraphCompiler {
   private readonly layout: ReturnType<typeof layouts>
   /** Convolutions that run along pixels: sparse ones where that pays off, and depthwise ones between them. */
   private along: ReadonlySet<string> = new Set()
-  /** Pointwise convolutions that their readers compute, by their result. */
-  private readonly before = new Map<ValueId, { lowering: Lowering; group: Group }>()
   private readonly gaps = new Map<string, { count: number; reason: string }>()
   private readonly madeBy: Int32Array
   private readonly direct = new Map<ValueId, number>()
-  /** Depthwise results that the pointwise convolution behind them takes by rows (lower/bands.ts). */
-  private banded: ReadonlySet<ValueId> = new Set()
-  private readonly deferred = new Map<ValueId, Rows & { readonly names: readonly string[] }>()
+  /** Results that a reader computes as it goes, and those that have been given to it. */
+  private wanted: ReadonlyMap<ValueId, Wanted> = new Map()
+  private readonly given = new Map<ValueId, { readonly pieces: Pieces; readonly names: readonly string[] }>()
 
   constructor(graph: Graph, options: CompileOptions) {
     this.graph = graph
@@ -85,7 +86,7 @@ class GraphCompiler {
     this.layout = layouts(
       graph,
       options.engine.tile[0],
-      (n) => planes(n) || this.compressible(n, this.place(n.name))?.sparse === true,
+      (n) => planes(n) || this.compressible(n, this.place(n.name))?.schedule.sparse === true,
       planes,
     )
   }
@@ -106,7 +107,7 @@ class GraphCompiler {
       return id
     })
     const groups = fuse(graph)
-    this.banded = this.inBands(groups)
+    this.wanted = this.pieces(groups)
     for (const g of groups) this.group(g)
     if (this.gaps.size > 0)
       throw new UnsupportedError(
@@ -127,23 +128,23 @@ class GraphCompiler {
     })
   }
 
-  /** A convolution with constant filters that may be compressed: its extent, and whether its schedule is a sparse one. */
+  /** A convolution with constant filters that may be compressed: its extent and schedule. */
   private compressible(
     n: Node,
     where: Pick<Extent, 'apart' | 'joined'>,
-  ): { extent: Extent; sparse: boolean } | undefined {
+  ): { extent: Extent; schedule: Schedule } | undefined {
     const filter = n.inputs[1] == null ? undefined : this.graph.values[n.inputs[1]]!.constant
     if (!/^conv\dd$/.test(n.op) || !filter) return undefined
     const t = this.typeOf(n.outputs[0]!)
     const extent = convExtent(n, t.dtype, filter, filter.shape, t.shape)
     if (extent.density === undefined) return undefined
-    return { extent, sparse: this.schedule(n.name, extent, where).sparse }
+    return { extent, schedule: this.schedule(n.name, extent, where) }
   }
 
   /** Products that a convolution saves by its sparse form, as long as it needn't change the memory order. */
   private saves(n: Node, where: Pick<Extent, 'apart' | 'joined'>): number | undefined {
     const found = this.compressible(n, where)
-    if (!found?.sparse) return undefined
+    if (!found?.schedule.sparse) return undefined
     const { rows, depth, columns, density } = found.extent
     return rows * depth * columns * (1 - density! / sparseBelow(found.extent, this.options.engine))
   }
@@ -155,30 +156,65 @@ class GraphCompiler {
     return isDepthwise({ groups: n.attributes.groups as number }, this.typeOf(filter).shape, channels)
   }
 
-  /** Depthwise results that one pointwise convolution alone reads, and is to read by rows. */
-  private inBands(groups: readonly Group[]): Set<ValueId> {
+  /**
+   * Results that a reader is to compute as it goes. One that others read too is also stored: they must stand behind whoever stores it,
+   * the last of those that are computed together.
+   */
+  private pieces(groups: readonly Group[]): Map<ValueId, Wanted> {
     const { graph } = this
-    const readers = new Map<ValueId, Group[]>()
-    for (const g of groups)
+    const readers = new Map<ValueId, number[]>()
+    groups.forEach((g, at) => {
       for (const v of new Set(g.nodes.flatMap((i) => graph.nodes[i]!.inputs)))
-        if (v !== null) readers.set(v, [...(readers.get(v) ?? []), g])
-    const found = new Set<ValueId>()
-    for (const g of groups) {
-      const [first, [reader, ...others]] = [graph.nodes[g.nodes[0]!]!, readers.get(g.root) ?? []]
-      if (!reader || others.length > 0 || graph.outputs.includes(g.root) || !this.isDepthwise(first)) continue
-      const then = graph.nodes[reader.nodes[0]!]!
-      const filter = then.inputs[1] == null ? undefined : graph.values[then.inputs[1]]!.constant
-      if (then.inputs[0] !== g.root || then.attributes.layout !== first.attributes.layout) continue
-      if (reader.nodes.some((i) => graph.nodes[i] !== then && graph.nodes[i]!.inputs.includes(g.root)))
-        continue
-      if (!filter || !takesBands(then, filter.shape, this.typeOf(g.root).shape)) continue
-      if (this.along.has(first.name) || this.along.has(then.name)) continue
-      const t = this.typeOf(then.outputs[0]!)
-      const extent = convExtent(then, t.dtype, filter, filter.shape, t.shape)
-      const s = this.schedule(then.name, extent)
-      if (t.dtype === 'float32' && !s.sparse && s.algorithm === 'spatialPack') found.add(g.root)
+        if (v !== null) readers.set(v, [...(readers.get(v) ?? []), at])
+    })
+    const wanted = new Map<ValueId, Wanted>()
+    const stands = groups.map((_, at) => at)
+    for (let at = groups.length - 1; at >= 0; at--) {
+      const { root, nodes } = groups[at]!
+      const all = readers.get(root) ?? []
+      const kept = all.length > 1 || graph.outputs.includes(root)
+      for (const r of all) {
+        const reader = groups[r]!
+        const then = graph.nodes[reader.nodes[0]!]!
+        const once = reader.nodes.every(
+          (i) => graph.nodes[i] === then || !graph.nodes[i]!.inputs.includes(root),
+        )
+        if (then.inputs[0] !== root || then.inputs.lastIndexOf(root) > 0 || !once) continue
+        const kind = this.kindOf(graph.nodes[nodes[0]!]!, then, wanted.get(reader.root))
+        if (!kind || (kept && kind !== 'tiles')) continue
+        // Those computed together find it in memory too.
+        if (all.some((o) => o <= stands[r]! && stands[o] !== stands[r])) continue
+        wanted.set(root, { kind, kept, reader: then })
+        stands[at] = stands[r]!
+        break
+      }
     }
-    return found
+    return wanted
+  }
+
+  /** The pieces of a node's result that suit its reader, whose own result goes on in pieces or not. */
+  private kindOf(n: Node, reader: Node, then: Wanted | undefined): Pieces['kind'] | undefined {
+    const filter = reader.inputs[1] == null ? undefined : this.graph.values[reader.inputs[1]]!.constant
+    if (!/^conv\dd$/.test(n.op) || !filter || n.attributes.layout !== reader.attributes.layout)
+      return undefined
+    const { shape } = this.typeOf(n.outputs[0]!)
+    if (this.isDepthwise(n)) {
+      if (this.along.has(n.name) || this.along.has(reader.name)) return undefined
+      if (!takesBands(reader, filter.shape, shape)) return undefined
+      const t = this.typeOf(reader.outputs[0]!)
+      const s = this.schedule(reader.name, convExtent(reader, t.dtype, filter, filter.shape, t.shape))
+      return t.dtype === 'float32' && !s.sparse && s.algorithm === 'spatialPack' ? 'rows' : undefined
+    }
+    const made = this.compressible(n, this.place(n.name))
+    if (made?.schedule.sparse !== true) return undefined
+    if (this.along.has(reader.name) && this.hasPlanes(reader)) {
+      const width = shape[n.attributes.layout === 'channelsLast' ? 2 : 3]!
+      const expanded = isPointwise(n, this.typeOf(n.inputs[1]!).shape)
+      return expanded && expands(made.extent, width, this.options.engine) ? 'vectors' : undefined
+    }
+    if (!isPointwise(reader, filter.shape) || then?.kind === 'vectors') return undefined
+    const read = this.compressible(reader, this.place(reader.name))?.schedule
+    return read?.sparse && read.algorithm === 'spatialPack' ? 'tiles' : undefined
   }
 
   private hasPlanes(n: Node): boolean {
@@ -214,7 +250,8 @@ class GraphCompiler {
   private view(v: ValueId): View {
     const known = this.views.get(v)
     if (known) return known
-    if (this.deferred.has(v)) {
+    if (this.given.has(v)) {
+      // Nothing is stored: only the shape counts.
       const t = this.typeOf(v)
       return { buffer: -1, dtype: t.dtype, shape: t.shape, strides: t.shape.map(() => 0), offset: 0 }
     }
@@ -274,32 +311,11 @@ class GraphCompiler {
       anchored,
     )
     try {
-      if (this.isExpansion(first, g, lowering)) {
-        this.before.set(g.root, { lowering, group: g })
-        // Nothing is stored: only the shape counts.
-        const t = this.typeOf(g.root)
-        this.views.set(g.root, rowMajor(-1, t.dtype, t.shape))
-      } else lower(lowering)
+      lower(lowering)
     } catch (e) {
       if (!(e instanceof NoLowering)) throw e
       this.refuse(first, e.message)
     }
-  }
-
-  /** Whether a sparse pointwise convolution is computed inside the depthwise one that alone reads it. */
-  private isExpansion(n: Node, g: Group, lowering: Lowering): boolean {
-    const { graph } = this
-    const found = this.along.has(n.name) ? this.compressible(n, this.place(n.name)) : undefined
-    if (!found?.sparse || n.op !== 'conv2d' || lowering.epilogue.operands.length > 0) return false
-    const [reader, ...others] = graph.nodes.filter((r) => r.inputs.includes(g.root))
-    if (!reader || others.length > 0 || graph.outputs.includes(g.root)) return false
-    const planes = reader.inputs[0] === g.root && this.along.has(reader.name) && this.hasPlanes(reader)
-    if (!planes || !isPointwise(n, this.typeOf(n.inputs[1]!).shape)) return false
-    const width = n.attributes.layout === 'channelsLast' ? 2 : 3
-    const input = this.view(n.inputs[0]!)
-    return (
-      input.strides[width] === 1 && expands(found.extent, input, input.shape[width]!, this.options.engine)
-    )
   }
 
   private refuse(n: Node, reason: string): void {
@@ -354,10 +370,11 @@ class GraphCompiler {
 
   private lowering(first: Node, g: Group, fused: readonly Node[], anchored: boolean): Lowering {
     const { program, options, graph } = this
-    const rows = first.inputs[0] == null ? undefined : this.deferred.get(first.inputs[0])
-    const before = first.inputs[0] == null ? undefined : this.before.get(first.inputs[0])
-    const own = [...(before?.group.nodes ?? []), ...g.nodes].map((i) => graph.nodes[i]!.name)
-    const names = [...new Set([...(rows?.names ?? []), ...own])]
+    const [input] = first.inputs
+    const given =
+      input != null && this.wanted.get(input)?.reader === first ? this.given.get(input) : undefined
+    const names = [...new Set([...(given?.names ?? []), ...g.nodes.map((i) => graph.nodes[i]!.name)])]
+    const wanted = this.wanted.get(g.root)
     const constants = first.inputs.map((v) => (v === null ? undefined : graph.values[v]!.constant))
     const self = this
     return {
@@ -382,14 +399,11 @@ class GraphCompiler {
       alias: (i, view) => {
         this.views.set(first.outputs[i]!, view)
       },
-      rows,
-      defer: this.banded.has(g.root)
-        ? (made) => void this.deferred.set(g.root, { ...made, names })
-        : undefined,
+      pieces: given?.pieces,
+      defer: wanted && { ...wanted, give: (pieces) => void this.given.set(g.root, { pieces, names }) },
       step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
       schedule: (x) => this.schedule(first.name, x),
       planes: this.along.has(first.name),
-      ...(before && { before: before.lowering }),
     }
   }
 }

@@ -9,7 +9,7 @@ import type { Schedule } from '../schedule.ts'
 import type { View } from '../view.ts'
 import { type Conv, isPointwise } from './border.ts'
 import { type Contraction, contract } from './contract.ts'
-import type { Lowering } from './lowering.ts'
+import type { Lowering, Rows } from './lowering.ts'
 import { arithmetic, grainOf } from './panels.ts'
 
 /** Of a band, in elements: 128 kB of float32, an eighth of a second-level cache of 1 MB. */
@@ -57,9 +57,8 @@ export function bandOf(x: Lowering, input: View, c: Conv, [rows, width]: readonl
 }
 
 /** The product over all bands. The last one overlaps the one before it: the same values once more. */
-export function inBands(x: Lowering, band: Band, product: Contraction, s: Schedule): void {
+export function inBands(x: Lowering, band: Band, first: Rows, product: Contraction, s: Schedule): void {
   const { count, rows } = band
-  const first = x.rows!
   const { lanes } = arithmetic(x)
   const macs = first.macs + (rows / count) * sizeOf(product.rows) * sizeOf(product.depth) * product.columns
   x.step(

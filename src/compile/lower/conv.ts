@@ -11,6 +11,7 @@ import { bandOf, inBands } from './bands.ts'
 import { convOf, withBorder } from './border.ts'
 import type { Contraction } from './contract.ts'
 import { depthwise, isDepthwise } from './depthwise.ts'
+import { expansionOf } from './expansion.ts'
 import { copyLoops, type Lower, type Lowering } from './lowering.ts'
 import { rowMajorCopy } from './movement.ts'
 import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
@@ -85,11 +86,15 @@ export const conv: Lower = (x) => {
     lanes,
   )
   if (s.sparse && extent.density !== undefined) {
+    const vectors = x.defer?.kind === 'vectors' ? expansionOf(x, c, input, bias) : undefined
+    if (vectors) {
+      x.defer!.give(vectors)
+      return
+    }
     sparseConv(
       x,
       {
         from: withBorder(x, input, c, 'as it lies'),
-        out: x.output(0),
         filter: x.constants[1]!,
         bias,
         channel: c.channel,
@@ -115,7 +120,8 @@ export const conv: Lower = (x) => {
     )
     return
   }
-  const band = x.rows && bandOf(x, input, c, spatial)
+  const before = x.pieces?.kind === 'rows' ? x.pieces : undefined
+  const band = before && bandOf(x, input, c, spatial)
   const from = band?.view ?? withBorder(x, input, c, 'any')
   const out = x.output(0)
   const step = (v: View, d: number): number => v.strides[c.first + d]!
@@ -184,7 +190,7 @@ export const conv: Lower = (x) => {
         ? x.epilogue.apply(rounded(call('add', sum, operands[0]!), dtype), operands.slice(1), width)
         : x.epilogue.apply(rounded(sum, dtype), operands, width),
   }
-  if (band) inBands(x, band, product, s)
+  if (band) inBands(x, band, before, product, s)
   else contraction(x, `${x.op}_${s.algorithm}`, s, product)
 }
 

@@ -133,8 +133,9 @@ export function depthwise(x: Lowering, c: Conv): void {
     ]
   }
   const macs = sizeOf(shape) * kh * kw
-  if (x.defer) {
-    x.defer({
+  if (x.defer?.kind === 'rows') {
+    x.defer.give({
+      kind: 'rows',
       macs,
       make: (k, from, count, to) =>
         loop(k.name('y'), 0, count, (i) => {

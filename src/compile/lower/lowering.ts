@@ -8,6 +8,7 @@ import type { KernelBuilder, ProgramBuilder } from '../build.ts'
 import type { Statement } from '../loops.ts'
 import type { Engine, Extent, Schedule } from '../schedule.ts'
 import type { View } from '../view.ts'
+import type { Tile } from './tiles.ts'
 
 /** The elementwise nodes behind an anchor: applied to each of its results before it is stored. */
 export type Epilogue = {
@@ -17,11 +18,53 @@ export type Epilogue = {
   apply(value: Expr, operands: readonly Expr[], lanes: number): Expr
 }
 
-/** Rows of the one image of a result whose only reader asks for them as it goes. */
+/** What a reader computes of a result as it goes, instead of reading it from memory. */
+export type Pieces = Rows | Vectors | TiledResults
+
+/** Rows of a result's one image. */
 export type Rows = {
+  readonly kind: 'rows'
   readonly macs: number
   /** Computes rows `from` … `from` + count − 1 into `to`, whose row 0 is the first of them. */
   make(k: KernelBuilder, from: Expr, count: number, to: View): Statement[]
+}
+
+/** Vectors along the rows of the image of one channel. */
+export type Vectors = {
+  readonly kind: 'vectors'
+  readonly macs: number
+  /** What all of channel `ch` of image `n` need. */
+  begin(k: KernelBuilder, n: Expr, ch: Expr): Statement[]
+  make(
+    k: KernelBuilder,
+    at: readonly (readonly [row: Expr, column: number])[],
+    lanes: number,
+  ): [Statement[], Expr[]]
+}
+
+/** All channels of a tile of pixels. */
+export type TiledResults = {
+  readonly kind: 'tiles'
+  readonly macs: number
+  /** Vectors of a tile, at most. */
+  readonly rows: number
+  /** Elements of a row of a tile in scratch memory, and the most rows (channels, or channels × taps) that one needs. */
+  readonly width: number
+  readonly depth: number
+  /** Of all filters that make it. */
+  readonly nonZeros: number
+  /** What is read and written on the way, of shape [batch, pixel…]: how it lies decides on the tiles. */
+  readonly views: readonly View[]
+  /** Writes a tile of `views` to `results`, scratch memory; `input`: more of it. */
+  make(k: KernelBuilder, tile: Tile, input: number, results: number): Statement[]
+}
+
+/** Says that the reader of result 0 computes pieces of it as it goes. */
+export type Deferral = {
+  readonly kind: Pieces['kind']
+  /** Others read it too: whoever makes a piece stores it, as the output. Else there is none. */
+  readonly kept: boolean
+  give(pieces: Pieces): void
 }
 
 export type Lowering = {
@@ -40,17 +83,15 @@ export type Lowering = {
   output(k: number): View
   /** Says that result k is a view of a buffer that exists: nothing is computed. Only where nothing is fused. */
   alias(k: number, view: View): void
-  /** Present where the only reader of result 0 takes it by rows: nothing is computed but what it asks for, and no output is made. */
-  readonly defer?: ((rows: Rows) => void) | undefined
-  /** Present where input 0 is such a result: its view has a shape and no memory. */
-  readonly rows?: Rows | undefined
+  /** A lowering that can gives what is wanted, and adds no step; else it goes its usual way. */
+  readonly defer?: Deferral | undefined
+  /** Input 0, where it comes in pieces: its view has a shape and, but where it is kept, no memory. */
+  readonly pieces?: Pieces | undefined
   /** Adds a step that computes this node. */
   step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number, amplification?: number): void
   schedule(x: Extent): Schedule
   /** A depthwise convolution whose neighbours run along pixels does too. */
   readonly planes: boolean
-  /** A pointwise convolution that is computed with it, plane by plane: its result is the first input, which isn't stored. */
-  readonly before?: Lowering
 }
 
 /** Lowers a node, or says why it can't. */

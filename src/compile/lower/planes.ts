@@ -10,8 +10,7 @@ import { evenTiles } from '../schedule.ts'
 import type { View } from '../view.ts'
 import type { Conv } from './border.ts'
 import { isDepthwise } from './depthwise.ts'
-import { type Expansion, expansionOf } from './expansion.ts'
-import type { Lowering } from './lowering.ts'
+import type { Lowering, Vectors } from './lowering.ts'
 
 /** Whether a depthwise convolution has a form along pixels. `input`, `filter`, `out`: shapes. */
 export function hasPlanes(
@@ -75,7 +74,8 @@ export function depthwisePlanes(
         starts(pitch, most).map((at) => k.storePlace(image, plus(place(y, part), at), zero(most))),
       ).flat(),
     )
-  const expansion = x.before && expansionOf(x.before)
+  /** The pointwise convolution before, where its results come as they are laid out. */
+  const expansion = x.pieces?.kind === 'vectors' ? x.pieces : undefined
   const used = Math.min(w, columns - left)
   /** Two vectors that lie side by side, from column `at` of the image on, to the parts of both parities. */
   const parted = (k: KernelBuilder, y: Expr, at: number, lanes: number, a: Expr, b: Expr): Statement[] =>
@@ -105,7 +105,7 @@ export function depthwisePlanes(
   /** Rows made at a time, for as many sums as registers hold. */
   const together = expansion ? Math.max(1, Math.floor(8 / (pieces.length * sx))) : 1
   /** Rows of the image from `row` on, of results of the convolution before, go to theirs of the padded one. */
-  const made = (k: KernelBuilder, e: Expansion, row: Expr): Statement[] => {
+  const made = (k: KernelBuilder, e: Vectors, row: Expr): Statement[] => {
     const all = Array.from({ length: together }, (_, i) =>
       i === 0 ? row : call('min', plus(row, i), constant(lines - 1)),
     ).flatMap((y) => pieces.map((at) => ({ y, at })))
@@ -116,7 +116,7 @@ export function depthwisePlanes(
       const at = some.flatMap(({ y, at }) =>
         Array.from({ length: sx }, (_, part) => [y, at + part * wide] as const),
       )
-      const [statements, values] = e.vectors(k, at, wide)
+      const [statements, values] = e.make(k, at, wide)
       body.push(...statements)
       some.forEach(({ y, at }, v) => {
         if (sx === 1) body.push(k.storePlace(image, place(plus(y, top), left + at), values[v]!))
@@ -260,6 +260,6 @@ export function depthwisePlanes(
         },
         { mode: 'parallel' },
       ),
-    out.shape[0]! * channels * oh * ow * kh * kw + (expansion?.products ?? 0),
+    out.shape[0]! * channels * oh * ow * kh * kw + (expansion?.macs ?? 0),
   )
 }

@@ -1,15 +1,17 @@
 // Sparse convolutions: filters as compressed rows (weights, and where each one's inputs start), pixels along the vectors. A tile of
 // pixels stays in registers while all non-zeros of one filter, or of a block of two, are added; tiles are the outer, parallel loop. The
 // three algorithms differ in where the inputs lie: `direct` reads them in place, `im2col` first lays every tap out as a row of all
-// pixels, `spatialPack` lays one tile's rows out side by side, so that what is read again and again is close together.
+// pixels, `spatialPack` lays one tile's rows out side by side, so that what is read again and again is close together. What
+// a sparse convolution before gives to its tiles alone lies so already: the two are computed together, tile by tile.
 
 import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
-import { assign, declare, divided, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
-import { evenTiles, type Schedule } from '../schedule.ts'
+import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
+import type { Schedule } from '../schedule.ts'
 import { collapse, type View } from '../view.ts'
-import { copyLoops, type Lowering } from './lowering.ts'
+import { copyLoops, type Lowering, type TiledResults } from './lowering.ts'
+import { type Tile, tilesOf } from './tiles.ts'
 
 const known = new WeakMap<object, { density: number; pairs: number }>()
 /** Share of the places where one of two neighbouring filters isn't zero. */
@@ -45,7 +47,6 @@ export function densityOf(t: Tensor): { density: number; pairs: number } {
 export type SparseConv = {
   /** The input with its border. */
   readonly from: View
-  readonly out: View
   /** [O, I, taps…]. */
   readonly filter: Tensor
   readonly bias: View | undefined
@@ -73,7 +74,6 @@ type Compressed = {
 export function compressed(
   w: Tensor,
   range: readonly [from: number, to: number],
-  among: readonly [from: number, to: number],
   size: number,
   unroll: number,
   sorted: boolean,
@@ -84,7 +84,7 @@ export function compressed(
   const blocks: { filter: number; at: number[] }[] = []
   for (let filter = range[0]; filter < range[1]; filter += size) {
     const at: number[] = []
-    for (let k = among[0]; k < among[1]; k++)
+    for (let k = 0; k < depth; k++)
       for (let i = 0; i < size; i++)
         if (values[(filter + i) * depth + k] !== 0) {
           at.push(k)
@@ -112,90 +112,26 @@ export function compressed(
   }
 }
 
-/** How the pixels fall into tiles. Every tile is some vectors at fixed distances from its first element. */
-type Tiles = {
-  readonly lanes: number
-  readonly tiles: number
-  /** Vectors of a tile: the widest. */
-  readonly most: number
-  /** Code for tile `t`, from where it begins, in the dimensions that it is given; `at`: index in each of them of every vector. */
-  write(
-    t: Expr,
-    body: (begin: readonly Expr[], at: readonly (readonly number[])[]) => Statement[],
-  ): Statement[]
-}
-
-/** `shape`: of all pixels, as few dimensions as they lie in. `vectors`: wanted in a tile. */
-function tilesOf(shape: readonly number[], vectors: number, most: number): Tiles {
-  const rank = shape.length
-  const width = shape[rank - 1]!
-  let lanes = most
-  while (lanes > width && lanes > 1) lanes = lanes > 4 ? lanes / 2 : 1
-  const across = Math.ceil(width / lanes)
-  // Pieces of a row, or whole rows.
-  const along = across >= vectors || rank === 1 ? rank - 1 : rank - 2
-  const [units, each] = along === rank - 1 ? [across, vectors] : [shape[along]!, Math.floor(vectors / across)]
-  const { tiles, size, count } = evenTiles(units, each)
-  const lead = shape.slice(0, along)
-  const vectorsOf = (n: number): number[][] => {
-    const zeros = lead.map(() => 0)
-    // The last vector of a row ends where the row does.
-    if (along === rank - 1)
-      return Array.from({ length: n }, (_, v) => [...zeros, Math.min(v * lanes, width - lanes)])
-    const row = Array.from({ length: across }, (_, v) => Math.min(v * lanes, width - lanes))
-    return Array.from({ length: n }, (_, y) => row.map((x) => [...zeros, y, x])).flat()
-  }
-  return {
-    lanes,
-    tiles: sizeOf(lead) * tiles,
-    most: along === rank - 1 ? size : size * across,
-    write(t, body) {
-      let [rest, unit] = divided(t, tiles)
-      const index: Expr[] = []
-      for (const n of [...lead].reverse()) {
-        const [q, r] = divided(rest, n)
-        index.unshift(r)
-        rest = q
-      }
-      const form = (n: number, first: Expr): Statement[] => {
-        const begin =
-          along === rank - 1
-            ? [...index, call('min', times(first, lanes), constant(Math.max(0, width - n * lanes)))]
-            : [...index, first, constant(0)]
-        return body(begin, vectorsOf(n))
-      }
-      if (count === tiles) return form(size, times(unit, size))
-      return [
-        {
-          kind: 'if',
-          condition: call('lt', unit, constant(count)),
-          body: form(size, times(call('min', unit, constant(count - 1)), size)),
-          otherwise: form(
-            size - 1,
-            plus(
-              times(call('sub', call('max', unit, constant(count)), constant(count)), size - 1),
-              count * size,
-            ),
-          ),
-        },
-      ]
-    },
-  }
-}
+/** Weights of convolutions computed together, with their places: half of a second-level cache of 1 MB. */
+const together = 2 ** 16
 
 export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
-  const { from, out, filter } = c
+  const { from, filter } = c
   const [filters, channels] = filter.shape as [number, number]
   const kernel = filter.shape.slice(2)
   const rank = kernel.length
   const depthShape = [channels, ...kernel]
-  const spatial = out.shape.slice(c.first, c.first + rank)
-  const pixelShape = [out.shape[0]!, ...spatial]
+  const { shape } = x.types[0]!
+  const spatial = shape.slice(c.first, c.first + rank)
+  const pixelShape = [shape[0]!, ...spatial]
+  const pixels = sizeOf(pixelShape)
   const pixelsOf = (v: View, steps: readonly number[] = spatial.map(() => 1)): View => ({
     ...v,
     shape: pixelShape,
     strides: [v.strides[0]!, ...spatial.map((_, d) => v.strides[c.first + d]! * steps[d]!)],
   })
+  /** The convolution before, where its results come tile by tile. */
+  const before = x.pieces?.kind === 'tiles' ? x.pieces : undefined
   /** Input of (channel, tap…, batch, pixel…). */
   let windows: View = {
     ...from,
@@ -206,128 +142,114 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
       ...pixelsOf(from, c.strides).strides,
     ],
   }
-  const { operands } = x.epilogue
-  // Results are finished in place where they and all other operands run along the pixels.
-  const along = (v: View): number => collapse([pixelsOf(v)])[0]!.strides.at(-1)!
-  const pixels = sizeOf(pixelShape)
-  const fused = (pixels === 1 || along(out) === 1) && operands.every((v) => along(v) === 0 || along(v) === 1)
-  const sums = (): View => {
-    const temp = x.program.temp(`${x.op}.result`, 'float32', [filters, ...pixelShape])
-    const strides = out.shape.map(() => 0)
-    strides[c.channel] = temp.strides[0]!
-    strides[0] = temp.strides[1]!
-    spatial.forEach((_, d) => void (strides[c.first + d] = temp.strides[2 + d]!))
-    return { ...temp, shape: out.shape, strides }
-  }
-  const to = fused ? out : sums()
-  const others = fused ? operands : []
   const inner = (v: View): View => ({ ...v, shape: pixelShape, strides: v.strides.slice(1 + rank) })
   const contiguous = collapse([inner(windows)])[0]!.strides.at(-1) === 1 || pixels === 1
-  if (s.algorithm === 'im2col' || (s.algorithm === 'direct' && !contiguous)) {
+  if (!before && (s.algorithm === 'im2col' || (s.algorithm === 'direct' && !contiguous))) {
     const temp = x.program.temp(`${x.op}.im2col`, 'float32', windows.shape)
     const all = windows
     x.step('im2col', (k) => copyLoops(k, all, temp))
     windows = temp
   }
-  const packs = s.algorithm === 'spatialPack'
-  const wholes = [to, ...others]
-  const [source, ...finals] = collapse([inner(windows), ...wholes.map((v) => pixelsOf(v))])
-  const tiles = tilesOf(source!.shape, s.rows, x.engine.lanes)
-  const { lanes } = tiles
-  const width = tiles.most * lanes
-  // What one pass over the filters reads should stay in the first-level cache: a part of the channels at a time.
-  // Every pass has code of its own: four at most.
-  const fewest = Math.ceil(channels / 4)
-  const each = packs ? Math.max(fewest, Math.min(channels, Math.floor(s.block / sizeOf(kernel)))) : channels
-  const passes = evenTiles(channels, each)
-  const scratch = (name: string, rows: number): number =>
-    x.program.buffer(`${x.op}.${name}`, 'float32', rows * width, 'scratch')
-  const packed = packs ? scratch('tile', passes.size * sizeOf(kernel)) : 0
-  const partial = passes.tiles > 1 ? scratch('sums', filters) : 0
+  const packs = before !== undefined || s.algorithm === 'spatialPack'
+  const sources = before?.views ?? [inner(windows)]
   const depthStrides = windows.strides.slice(0, 1 + rank)
+
+  // Results are finished as they are summed where they and all other operands run along the pixels.
+  const { operands } = x.epilogue
+  const alongPixels = (v: View): boolean => [0, 1].includes(collapse([pixelsOf(v)])[0]!.strides.at(-1)!)
+  const finishes = operands.every(alongPixels)
+  const nonZeros = (before?.nonZeros ?? 0) + Math.round(densityOf(filter).density * filter.data.length)
+  const offered = x.defer?.kind === 'tiles' && finishes && nonZeros <= together ? x.defer : undefined
+  const kept = !offered || offered.kept ? x.output(0) : undefined
+  /** Tiles of all that is computed together are pieces of one run of pixels. */
+  const inOneRun = (views: readonly View[]): boolean => collapse(views)[0]!.shape.at(-1)! >= sizeOf(spatial)
+  const written = kept ? [kept] : []
+  const defer =
+    written.every(alongPixels) && inOneRun([...sources, ...[...written, ...operands].map((v) => pixelsOf(v))])
+      ? offered
+      : undefined
+  const out = kept ?? (defer ? undefined : x.output(0))
+  const fused = finishes && (!out || alongPixels(out))
+  const sums = (v: View): View => {
+    const temp = x.program.temp(`${x.op}.result`, 'float32', [filters, ...pixelShape])
+    const strides = v.shape.map(() => 0)
+    strides[c.channel] = temp.strides[0]!
+    strides[0] = temp.strides[1]!
+    spatial.forEach((_, d) => void (strides[c.first + d] = temp.strides[2 + d]!))
+    return { ...temp, shape: v.shape, strides }
+  }
+  const to = out && !fused ? sums(out) : out
+  const others = fused ? operands : []
+  const wholes = [...(to ? [to] : []), ...others]
+
+  const views = [...sources, ...wholes.map((v) => pixelsOf(v))]
+  const laid = collapse(views)
+  const rows = Math.min(s.rows, before?.rows ?? s.rows)
+  const tiling = tilesOf(laid[0]!.shape, rows, x.engine.lanes)
+  const width = before?.width ?? tiling.most * tiling.lanes
+  const placeOf = (k: number): number => {
+    if (packs) return k * width
+    let [place, n] = [0, k]
+    for (let d = rank; d >= 0; d--) {
+      place += (n % depthShape[d]!) * depthStrides[d]!
+      n = Math.floor(n / depthShape[d]!)
+    }
+    return place
+  }
   const size = Math.max(1, Math.min(s.columns, 2))
   const whole = filters - (filters % size)
-  let channel = 0
-  const parts = Array.from({ length: passes.tiles }, (_, pass) => {
-    const from = channel
-    channel += pass < passes.count ? passes.size : passes.size - 1
-    const among = [from * sizeOf(kernel), channel * sizeOf(kernel)] as const
-    const placeOf = (k: number): number => {
-      if (packs) return (k - among[0]) * width
-      let [place, n] = [0, k]
-      for (let d = rank; d >= 0; d--) {
-        place += (n % depthShape[d]!) * depthStrides[d]!
-        n = Math.floor(n / depthShape[d]!)
+  const blocks = (
+    [
+      [0, whole, size],
+      [whole, filters, 1],
+    ] as const
+  )
+    .filter(([a, b]) => a < b)
+    .map(([a, b, size]) => {
+      const csr = compressed(filter, [a, b], size, s.unroll, true, placeOf)
+      const hold = (name: keyof Compressed): View => {
+        const data = csr[name]
+        const dtype = data instanceof Float32Array ? 'float32' : 'int32'
+        return x.program.constant({ dtype, shape: [data.length], data }, `${x.op}.${name}`)
       }
-      return place
-    }
-    const blocks = (
-      [
-        [0, whole, size],
-        [whole, filters, 1],
-      ] as const
-    )
-      .filter(([a, b]) => a < b)
-      .map(([a, b, size]) => {
-        const csr = compressed(filter, [a, b], among, size, s.unroll, true, placeOf)
-        const hold = (name: keyof Compressed): View => {
-          const data = csr[name]
-          const dtype = data instanceof Float32Array ? 'float32' : 'int32'
-          return x.program.constant({ dtype, shape: [data.length], data }, `${x.op}.${name}`)
-        }
-        return {
-          size,
-          blocks: csr.filters.length,
-          weights: hold('weights'),
-          places: hold('places'),
-          starts: hold('starts'),
-          filters: hold('filters'),
-          products: csr.weights.length,
-        }
-      })
-    return { from, to: channel, first: pass === 0, last: pass === passes.tiles - 1, blocks }
-  })
+      return {
+        size,
+        count: csr.filters.length,
+        weights: hold('weights'),
+        places: hold('places'),
+        starts: hold('starts'),
+        filters: hold('filters'),
+        products: csr.weights.length,
+      }
+    })
   const offsetOf = (v: View, at: readonly number[]): number =>
     at.reduce((sum, i, d) => sum + i * v.strides[d]!, 0)
-  const baseOf = (v: View, begin: readonly Expr[]): Expr =>
-    begin.reduce((sum, i, d) => plus(sum, times(i, v.strides[d]!)), constant(v.offset) as Expr)
-  const type = { type: 'float32', lanes } as const
 
-  type Part = (typeof parts)[number]
-  const pack = (
-    k: KernelBuilder,
-    part: Part,
-    base: Expr,
-    at: readonly (readonly number[])[],
-  ): Statement[] => {
+  const pack = (k: KernelBuilder, { lanes, at }: Tile, source: View, base: Expr, to: number): Statement[] => {
     const nest = (d: number, place: Expr, row: Expr): Statement[] =>
       d > rank
-        ? at.map((index, v) =>
-            k.storePlace(
-              packed,
-              plus(times(row, width), v * lanes),
-              k.loadStrided(
-                source!.buffer,
-                plus(place, offsetOf(source!, index)),
-                source!.strides.at(-1)!,
-                lanes,
-              ),
-            ),
-          )
-        : loop(k.name('c'), 0, d === 0 ? part.to - part.from : depthShape[d]!, (i) =>
+        ? at.map((index, v) => {
+            const from = plus(place, offsetOf(source, index))
+            const value = k.loadStrided(source.buffer, from, source.strides.at(-1)!, lanes)
+            return k.storePlace(to, plus(times(row, width), v * lanes), value)
+          })
+        : loop(k.name('c'), 0, depthShape[d]!, (i) =>
             nest(d + 1, plus(place, times(i, depthStrides[d]!)), plus(times(row, depthShape[d]!), i)),
           )
-    return nest(0, plus(base, part.from * depthStrides[0]!), constant(0))
+    return nest(0, base, constant(0))
   }
+  /** Results of a tile whose input `read` gives: to memory, and to `results` where a reader takes them from there. */
   const products = (
     k: KernelBuilder,
-    part: Part,
-    p: Part['blocks'][number],
-    at: readonly (readonly number[])[],
-    base: Expr,
+    p: (typeof blocks)[number],
+    { lanes, at }: Tile,
+    read: (place: Expr, v: number) => Expr,
+    finals: readonly View[],
     bases: readonly Expr[],
+    results: number,
   ): Statement[] =>
-    loop(k.name('b'), 0, p.blocks, (b) => {
+    loop(k.name('b'), 0, p.count, (b) => {
+      const type = { type: 'float32', lanes } as const
       const acc = Array.from({ length: p.size }, () => k.name('acc'))
       const [holdFilter, first] = k.hold('filter', 'int32', 1, k.load(p.filters, [b]))
       const [s0, e0] = k.hold('from', 'int32', 1, k.load(p.starts, [b]))
@@ -340,14 +262,8 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
           ...acc.map((_, i) =>
             declare(`${weight}_${i}`, type, repeat(k.load(p.weights, [plus(times(e, p.size), i)]), lanes)),
           ),
-          ...at.flatMap((index, v) => {
-            const input = packs
-              ? k.loadPlace(packed, plus(variable(place), v * lanes), lanes)
-              : k.loadPlace(
-                  source!.buffer,
-                  plus(plus(base, variable(place)), offsetOf(source!, index)),
-                  lanes,
-                )
+          ...at.flatMap((_, v) => {
+            const input = read(variable(place), v)
             if (p.size === 1)
               return [assign(acc[0]!, call('fma', input, variable(`${weight}_0`), element(acc[0]!, v)), v)]
             const name = k.name('in')
@@ -360,84 +276,104 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
           }),
         ]
       }
+      const result = (a: string, i: number, index: readonly number[], v: number): Statement[] => {
+        const place = (n: number): Expr =>
+          plus(
+            plus(bases[n]!, times(filterAt(i), wholes[n]!.strides[c.channel]!)),
+            offsetOf(finals[n]!, index),
+          )
+        const loads = others.map((_, i) => {
+          const n = finals.length - others.length + i
+          return k.loadStrided(finals[n]!.buffer, place(n), finals[n]!.strides.at(-1)!, lanes)
+        })
+        const [hold, value] = k.hold(
+          'result',
+          'float32',
+          lanes,
+          fused ? x.epilogue.apply(element(a, v), loads, lanes) : element(a, v),
+        )
+        return [
+          hold,
+          ...(to ? [k.storePlace(to.buffer, place(0), value)] : []),
+          ...(defer ? [k.storePlace(results, plus(times(filterAt(i), width), v * lanes), value)] : []),
+        ]
+      }
       return [
         holdFilter,
         s0,
         s1,
-        ...acc.flatMap((a, i) => {
-          if (!part.first) {
-            const zero = repeat(constant(0, 'float32'), lanes)
-            return [
-              declare(a, type, zero, at.length),
-              ...at.map((_, v) =>
-                assign(a, k.loadPlace(partial, plus(times(filterAt(i), width), v * lanes), lanes), v),
-              ),
-            ]
-          }
+        ...acc.map((a, i) => {
           const start = c.bias
             ? k.loadPlace(c.bias.buffer, plus(times(filterAt(i), c.bias.strides[0]!), c.bias.offset))
             : constant(0, 'float32')
-          return [declare(a, type, repeat(start, lanes), at.length)]
+          return declare(a, type, repeat(start, lanes), at.length)
         }),
         ...loop(k.name('e'), e0, e1, (e) =>
           Array.from({ length: s.unroll }, (_, i) => step(plus(times(e, s.unroll), i))).flat(),
         ),
-        ...acc.flatMap((a, i) => {
-          if (!part.last)
-            return at.map((_, v) =>
-              k.storePlace(partial, plus(times(filterAt(i), width), v * lanes), element(a, v)),
-            )
-          const place = (n: number, index: readonly number[]): Expr =>
-            plus(
-              plus(bases[n]!, times(filterAt(i), wholes[n]!.strides[c.channel]!)),
-              offsetOf(finals[n]!, index),
-            )
-          return at.map((index, v) => {
-            const loads = others.map((_, n) =>
-              k.loadStrided(
-                finals[n + 1]!.buffer,
-                place(n + 1, index),
-                finals[n + 1]!.strides.at(-1)!,
-                lanes,
-              ),
-            )
-            const value = fused ? x.epilogue.apply(element(a, v), loads, lanes) : element(a, v)
-            return k.storePlace(to.buffer, place(0, index), value)
-          })
-        }),
+        ...acc.flatMap((a, i) => at.flatMap((index, v) => result(a, i, index, v))),
       ]
     })
+  const made: TiledResults = {
+    kind: 'tiles',
+    macs: (before?.macs ?? 0) + blocks.reduce((n, b) => n + b.products, 0) * pixels,
+    rows,
+    width,
+    depth: Math.max(before?.depth ?? 0, packs ? sizeOf(depthShape) : 0, defer ? filters : 0),
+    nonZeros,
+    views,
+    make(k, tile, input, results) {
+      const [theirs, finals] = [tile.views.slice(0, sources.length), tile.views.slice(sources.length)]
+      const [source] = theirs as [View]
+      const begins = [...(before ? [] : [source]), ...finals].map((v) => {
+        const from = tile.begin.reduce((sum, i, d) => plus(sum, times(i, v.strides[d]!)), constant(v.offset))
+        return k.hold('base', 'int32', 1, from)
+      })
+      const bases = begins.map(([, e]) => e)
+      const base = before ? constant(0) : bases.shift()!
+      const read = (place: Expr, v: number): Expr =>
+        packs
+          ? k.loadPlace(input, plus(place, v * tile.lanes), tile.lanes)
+          : k.loadPlace(source.buffer, plus(plus(base, place), offsetOf(source, tile.at[v]!)), tile.lanes)
+      return [
+        ...(before?.make(k, { ...tile, views: theirs }, results, input) ?? []),
+        ...begins.map(([hold]) => hold),
+        ...(packs && !before ? pack(k, tile, source, base, input) : []),
+        ...blocks.flatMap((p) => products(k, p, tile, read, finals, bases, results)),
+      ]
+    },
+  }
+  if (defer) {
+    defer.give(made)
+    return
+  }
+  // Of those computed together, each but the first reads from one of two packed tiles and writes to the other.
+  const [input, results] = [packs, before].map((wanted) =>
+    wanted ? x.program.buffer(`${x.op}.tile`, 'float32', made.depth * width, 'scratch') : 0,
+  )
   x.step(
-    `sparse_${s.algorithm}`,
+    before ? 'sparse_tiles' : `sparse_${s.algorithm}`,
     (k) =>
       loop(
         k.name('t'),
         0,
-        tiles.tiles,
+        tiling.tiles,
         (t) =>
-          tiles.write(t, (begin, at) => {
-            const held = [source!, ...finals].map((v) => k.hold('base', 'int32', 1, baseOf(v, begin)))
-            const [base, ...bases] = held.map(([, e]) => e)
-            return [
-              ...held.map(([statement]) => statement),
-              ...parts.flatMap((part) => [
-                ...(packs ? pack(k, part, base!, at) : []),
-                ...part.blocks.flatMap((p) => products(k, part, p, at, base!, bases)),
-              ]),
-            ]
-          }),
+          tiling.write(t, (begin, at) =>
+            made.make(k, { lanes: tiling.lanes, begin, at, views: laid }, input!, results!),
+          ),
         { mode: 'parallel' },
       ),
-    parts.flatMap((p) => p.blocks).reduce((n, b) => n + b.products, 0) * pixels,
+    made.macs,
   )
-  if (fused) return
+  if (!out || fused) return
   x.step('finish', (k) =>
     k.nest(out.shape, 1, (index) => [
       k.store(
         out,
         index,
         x.epilogue.apply(
-          k.load(to, index),
+          k.load(to!, index),
           operands.map((v) => k.load(v, index)),
           1,
         ),

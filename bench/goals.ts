@@ -14,6 +14,8 @@ export type Arguments = {
   readonly models: readonly string[]
   readonly subjects: readonly BenchSubject[]
   readonly threads: readonly number[]
+  /** Of the processor, where a comparison can hide what is newer. */
+  readonly isa: string | undefined
   /** For results; nothing is written without it. */
   readonly out: string | undefined
   /** What goes to `bench` as it is. */
@@ -34,6 +36,7 @@ export function readArguments(defaults: {
       models: { type: 'string', default: defaults.models.join(',') },
       targets: { type: 'string', default: defaults.targets.join(',') },
       threads: { type: 'string', default: defaults.threads.join(',') },
+      isa: { type: 'string' },
       repeats: { type: 'string', default: '15' },
       sample: { type: 'string', default: '100' },
       clock: { type: 'string', default: 'wall' },
@@ -57,6 +60,7 @@ export function readArguments(defaults: {
       }
     }),
     threads: list(values.threads).map(Number),
+    isa: values.isa,
     out: values.out,
     options: {
       repeats: Number(values.repeats),

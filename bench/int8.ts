@@ -1,7 +1,8 @@
 // A quantised network against the peers: `node bench/int8.ts`. ResNet-50 as onnxruntime's static quantiser leaves it. What exact integer
 // arithmetic gives is found first; ours must equal it bit for bit. The peers' kernels round in other places (a residual sum rescales
 // both sides in float32), so theirs may be some steps of the output's scale away: how many values are equal stands in the table.
-// `--models resnet-50-int8`: signed activations. On a machine that isn't quiet: --threads 1 --clock cpu.
+// `--models resnet-50-int8`: signed activations. `--isa avx2`: our code for AVX2 against a peer to which newer instructions are hidden.
+// On a machine that isn't quiet: --threads 1 --clock cpu.
 
 import { integerForm } from '../src/compile/prepare.ts'
 import { numbers, type Tensor } from '../src/core/tensor.ts'
@@ -13,7 +14,9 @@ import type { BenchModel, BenchSubject } from '../src/studies/bench-options.ts'
 import { type BenchResult, rowName } from '../src/studies/bench-result.ts'
 import { randomInputs } from '../src/studies/inputs.ts'
 import { openSource } from '../src/studies/models.ts'
+import { c } from '../src/targets/c.ts'
 import { probeProcessor } from '../src/targets/processor.ts'
+import { avx2Peer } from './avx2-peer.ts'
 import { type Goal, goalsMarkdown, joined, knownAs, publish, readArguments } from './goals.ts'
 import { quantisedNetwork } from './quantised.ts'
 
@@ -38,6 +41,11 @@ async function quantisedModel(name: string): Promise<BenchModel> {
   return { name, graph: made, inputs, expected: { outputs, bounds } }
 }
 
+function stop(why: string): never {
+  process.stderr.write(`bench/int8: ${why}\n`)
+  process.exit(2)
+}
+
 function answersMarkdown(results: readonly BenchResult[]): string {
   const lines = results.flatMap((r) =>
     r.rows.map((row) => {
@@ -56,6 +64,7 @@ const {
   models,
   subjects: chosen,
   threads,
+  isa,
   out,
   options,
 } = readArguments({
@@ -64,22 +73,31 @@ const {
   threads: [1, 2],
 })
 const vnni = probeProcessor().features?.includes('avx512_vnni') ?? false
-// Where both are there, the code for processors without VNNI runs beside the other.
-const subjects = chosen.flatMap((s): BenchSubject[] =>
-  vnni && s.target.name === 'c'
-    ? [s, { target: s.target, variant: 'avx2', options: { ...s.options, vector: 'avx2' } }]
-    : [s],
-)
+const avx2: BenchSubject = { target: c, variant: 'avx2', options: { vector: 'avx2' } }
+let subjects: readonly BenchSubject[]
+let targets: URL | undefined
 /** Throughput against the peer, as the project promises it. */
-const promised = [
-  ['c', 'onnxruntime', vnni ? 1 : 0.9],
-  ['wasm:fast', 'onnxruntime-web', 2.5],
-] as const
+let promised: readonly (readonly [subject: string, peer: string, ratio: number])[]
+if (isa === undefined) {
+  // Where both are there, the code for processors without VNNI runs beside the other.
+  subjects = chosen.flatMap((s) => (vnni && s.target === c ? [s, avx2] : [s]))
+  promised = [
+    ['c', 'onnxruntime', vnni ? 1 : 0.9],
+    ['wasm:fast', 'onnxruntime-web', 2.5],
+  ]
+} else {
+  if (isa !== 'avx2') stop(`--isa: expected avx2, got ${isa}`)
+  const found = await avx2Peer().catch((e: Error) => stop(e.message))
+  subjects = [avx2, { target: found.peer, variant: '', options: { level: 'all' } }]
+  targets = found.targets
+  promised = [['c:avx2', found.peer.name, 0.9]]
+}
 
 const results: BenchResult[] = []
 const goals: Goal[] = []
 for (const name of models) {
-  results.push(await bench({ ...options, models: [await quantisedModel(name)], subjects, threads }))
+  const model = await quantisedModel(name)
+  results.push(await bench({ ...options, models: [model], subjects, threads, ...(targets && { targets }) }))
   for (const t of threads)
     for (const [subject, peer, ratio] of promised)
       goals.push({

@@ -41,6 +41,7 @@ export class ProgramBuilder {
   readonly buffers: Buffer[] = []
   readonly kernels: Kernel[] = []
   readonly steps: Step[] = []
+  readonly amplification: Record<string, number> = {}
   private readonly known = new Map<string, number>()
   private readonly constants = new Map<TensorData, number>()
 
@@ -63,13 +64,7 @@ export class ProgramBuilder {
   }
 
   /** Adds a step. Kernels with equal loops are one kernel. */
-  step(
-    nodes: readonly string[],
-    name: string,
-    write: (k: KernelBuilder) => Statement[],
-    macs = 0,
-    amplification = 1,
-  ): void {
+  step(nodes: readonly string[], name: string, write: (k: KernelBuilder) => Statement[], macs = 0): void {
     const k = new KernelBuilder(this.buffers)
     const body = write(k)
     if (body.length === 0) return
@@ -88,7 +83,7 @@ export class ProgramBuilder {
       id = this.kernels.push({ name: `${name}_${this.kernels.length}`, parameters, body }) - 1
       this.known.set(key, id)
     }
-    this.steps.push({ kernel: id, buffers: k.used(), nodes, macs, amplification })
+    this.steps.push({ kernel: id, buffers: k.used(), nodes, macs })
   }
 
   /** The program, without buffers that no step uses. */
@@ -110,6 +105,7 @@ export class ProgramBuilder {
       buffers,
       kernels: this.kernels,
       steps: this.steps.map((s) => ({ ...s, buffers: s.buffers.map(to) })),
+      amplification: this.amplification,
       inputs: inputs.map(to),
       outputs: outputs.map(to),
       ...shapes,

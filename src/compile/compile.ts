@@ -401,7 +401,11 @@ class GraphCompiler {
       },
       pieces: given?.pieces,
       defer: wanted && { ...wanted, give: (pieces) => void this.given.set(g.root, { pieces, names }) },
-      step: (name, write, macs, amplification) => program.step(names, name, write, macs, amplification),
+      step: (name, write, macs) => program.step(names, name, write, macs),
+      amplifies: (factor) => {
+        for (const o of first.origin)
+          program.amplification[o] = Math.max(factor, program.amplification[o] ?? 1)
+      },
       schedule: (x) => this.schedule(first.name, x),
       planes: this.along.has(first.name),
     }

@@ -123,9 +123,13 @@ export type Step = {
   readonly nodes: readonly string[]
   /** Multiply-accumulates, for profiles. */
   readonly macs: number
-  /** How much more rounding than a plain sum of products the algorithm costs; 1 where it is one. */
-  readonly amplification: number
 }
+
+/**
+ * By name of the node of the graph that was given to the compiler, and of the rules that made others of it: how much more rounding than
+ * a plain sum of products the algorithm costs, where it does.
+ */
+export type Amplification = Readonly<Record<string, number>>
 
 /** Steps run in order. Inputs and outputs are buffers in the graph's order; elements are row-major in the graph's shapes. */
 export type Program = {
@@ -133,6 +137,7 @@ export type Program = {
   readonly buffers: readonly Buffer[]
   readonly kernels: readonly Kernel[]
   readonly steps: readonly Step[]
+  readonly amplification: Amplification
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
   readonly inputShapes: readonly (readonly number[])[]

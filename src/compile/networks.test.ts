@@ -126,6 +126,26 @@ test.for([
   },
 )
 
+test('what a transposed convolution is computed by tells how it rounds, by the node that it was', () => {
+  const b = new GraphBuilder('up')
+  const x = b.input('x', float([1, 8, 9, 9]))
+  const up = b.node(
+    'convTranspose2d',
+    [x, b.constant(normal([8, 8, 3, 3]))],
+    { strides: [2, 2] },
+    { name: 'up' },
+  )
+  b.output(b.node('relu', [up]))
+  const engine = engines['wasm-safe']
+  const schedule = (algorithm: ConvAlgorithm) =>
+    compile(prepare(b.finish(), engine), {
+      engine,
+      schedule: (_node, e) => ({ ...defaultSchedule(e, engine), algorithm }),
+    })
+  expect(schedule('winograd4').amplification).toMatchObject({ up: 16 })
+  expect(schedule('direct').amplification).toEqual({})
+})
+
 test('filters that fill a panel and all but fill another are all there', () => {
   const b = new GraphBuilder('panels')
   const x = b.input('x', float([1, 3, 8, 8]))

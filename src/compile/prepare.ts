@@ -50,8 +50,10 @@ export const integerForm = (graph: Graph): Graph =>
 
 /** The graph for the compiler and an engine (one that multiplies int16, unless given). Shapes must be known. */
 export function prepare(graph: Graph, engine?: Engine): Graph {
+  // What becomes of a node says so by its name.
+  const named = { ...graph, nodes: graph.nodes.map((n) => ({ ...n, origin: [n.name] })) }
   // Quantised products first, before their weights become real numbers; then folding, before batchNorm is taken apart.
-  const folded = applyRules(specialize(integerForm(graph)), optimizeRules).graph
+  const folded = applyRules(specialize(integerForm(named)), optimizeRules).graph
   const plain = decompose(folded, table, (op) => {
     const l = loweringOf(op)
     return l !== undefined && !('gap' in l)

@@ -4,10 +4,11 @@
 //   inherited |reference node n on the target's inputs − reference(n)|      its inputs already differed
 //   bound     what rounding may inject (judges/bounds)
 
+import type { Amplification } from '../compile/loops.ts'
 import { isFloat, store } from '../core/dtype.ts'
 import { numbers, type Tensor, zeros } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
-import { type Datum, type Graph, isTensor, type ValueId } from '../ir/types.ts'
+import { type Datum, type Graph, isTensor, type Node, type ValueId } from '../ir/types.ts'
 import { boundNode } from './bounds.ts'
 import { type Kind, kindOfDifference } from './explain.ts'
 
@@ -47,14 +48,17 @@ export type AttributeInput = {
   /** The target's value likewise; ids that it couldn't give are absent, and their nodes are skipped. */
   readonly target: ReadonlyMap<ValueId, Datum>
   readonly inputs: readonly Datum[]
-  /** How much the target's algorithm for a node amplifies rounding. Default 1. */
-  readonly amplification?: (nodeIndex: number) => number
+  /** How much the target's algorithms amplify rounding. */
+  readonly amplification?: Amplification
   /** The target's products enter their sums unrounded. */
   readonly fused?: boolean
 }
 
 const asNumbers = (d: Datum | undefined): ArrayLike<number> =>
   isTensor(d) && d.dtype !== 'string' ? numbers(d) : []
+
+const amplificationOf = ({ name }: Node, told: Amplification = {}): number =>
+  Object.hasOwn(told, name) ? told[name]! : 1
 
 /** |a − b| with equal infinities and NaNs counted as no difference. */
 export const distance = (a: number, b: number): number =>
@@ -74,7 +78,7 @@ export function attribute(x: AttributeInput): Attribution[] {
     // A random operator has no reference value to be held to.
     if (node.op.startsWith('random') || node.op === 'bernoulli' || node.op === 'multinomial') return
     const local = evaluateNode(node, inputs)
-    const bounds = boundNode(node, inputs, local, x.amplification?.(index) ?? 1, x.fused)
+    const bounds = boundNode(node, inputs, local, amplificationOf(node, x.amplification), x.fused)
     let [injected, inherited, total, magnitude, excess, nonFinite] = [0, 0, 0, 0, 0, 0]
     let bound = 0
     let smallestBound = Infinity
@@ -136,17 +140,17 @@ export function propagatedBound(
   reference: ReadonlyMap<ValueId, Datum>,
   trials: number,
   random: () => number,
-  amplification: (nodeIndex: number) => number = () => 1,
+  amplification: Amplification = {},
 ): Map<ValueId, number> {
   const out = new Map<ValueId, number>()
   for (let t = 0; t < trials; t++) {
     const data = new Map<ValueId, Datum>(graph.inputs.map((v, i) => [v, inputs[i]!]))
-    graph.nodes.forEach((node, index) => {
+    graph.nodes.forEach((node) => {
       const args = node.inputs.map((v) =>
         v === null ? undefined : (graph.values[v]!.constant ?? data.get(v)),
       )
       const results = evaluateNode(node, args)
-      const bounds = boundNode(node, args, results, amplification(index))
+      const bounds = boundNode(node, args, results, amplificationOf(node, amplification))
       node.outputs.forEach((v, o) => {
         const r = results[o]!
         const limit = bounds.outputs[o] ?? 0

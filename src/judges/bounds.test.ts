@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest'
-import { numbers, tensorOf } from '../core/tensor.ts'
+import { compile } from '../compile/compile.ts'
+import { interpret } from '../compile/interpret.ts'
+import { defaultSchedule, engines } from '../compile/schedule.ts'
+import { rng } from '../core/rng.ts'
+import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
+import { GraphBuilder } from '../ir/graph.ts'
 import type { Node } from '../ir/types.ts'
 import { boundNode } from './bounds.ts'
 
@@ -58,3 +63,43 @@ test('products below the smallest normal number may be flushed or rounded to the
   expect(bound(1e-38)).toBeLessThan(1e-44)
   expect(bound(1e-10)).toBeLessThan(1e-25)
 })
+
+test.for(['channelsFirst', 'channelsLast'])(
+  "Winograd's rounding leaks into results that see zeros only, within a tile and no further, %s",
+  (layout) => {
+    const random = rng(3)
+    const normal = (n: number): number[] => Array.from({ length: n }, () => random.normal())
+    const last = layout === 'channelsLast'
+    const shape = last ? [1, 24, 24, 3] : [1, 3, 24, 24]
+    const column = (i: number): number => (last ? Math.floor(i / 3) % 24 : i % 24)
+    const bright = tensorOf(
+      'float32',
+      shape,
+      normal(3 * 24 * 24).map((v, i) => (column(i) < 14 ? 0 : v)),
+    )
+    const b = new GraphBuilder('edge')
+    const v = b.input('x', { kind: 'tensor', dtype: 'float32', shape })
+    const filter = tensorOf('float32', [8, 3, 3, 3], normal(8 * 27))
+    const attributes = { pads: [1, 1, 1, 1], layout }
+    b.output(b.node('conv2d', [v, b.constant(filter)], attributes, { name: 'conv' }))
+    const graph = b.finish()
+    const engine = engines['wasm-safe']
+    const program = compile(graph, {
+      engine,
+      schedule: (_node, e) => ({ ...defaultSchedule(e, engine), algorithm: 'winograd4' }),
+    })
+    const [got] = interpret(program, [bright.data])
+    const [conv] = graph.nodes
+    const want = evaluateNode(conv!, [bright, filter])
+    const factor = program.amplification.conv!
+    const bound = boundNode(conv!, [bright, filter], want, factor).outputs[0] as Float64Array
+    const expected = numbers(want[0] as Tensor)
+    const off = Array.from(expected, (e, i) => Math.abs(Number(got![i]) - e))
+    const leaks = off.filter((d, i) => expected[i] === 0 && d > 0)
+    expect(leaks.length).toBeGreaterThan(0)
+    expect(off.every((d, i) => d <= bound[i]!)).toBe(true)
+    // Columns from 13 on see what isn't zero; a tile is six inputs wide.
+    const far = Array.from(bound).filter((_, i) => (last ? Math.floor(i / 8) % 24 : i % 24) < 13 - 5)
+    expect(Math.max(...far)).toBe(0)
+  },
+)

@@ -7,7 +7,7 @@
 
 import { type DType, isFloat, unitRoundoff } from '../core/dtype.ts'
 import { rng } from '../core/rng.ts'
-import { numbers, type Tensor, tensorOf } from '../core/tensor.ts'
+import { numbers, stridesOf, type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
 import { numberOf } from '../ir/op.ts'
 import { boundFormula, forEachBroadcast } from '../ir/ops/elementwise.ts'
@@ -149,7 +149,7 @@ export function boundNode(
     const factor = Math.min(roundings, lambda * Math.sqrt(roundings)) * u * amplification
     const sum = evaluateNode(node, inputs.map(magnitudes))[0] as Tensor
     const own = ulp(first)
-    const s = numbers(sum)
+    const s = amplification > 1 ? largestNear(sum, String(node.attributes.layout)) : numbers(sum)
     // Products smaller than the smallest normal number may be flushed, or rounded to the spacing below it.
     const under = (v: number): number =>
       Math.min(v, (k + 1) * flushed) + (v > 0 ? (k + 1) * flushed * 2 * u : 0)
@@ -159,6 +159,33 @@ export function boundNode(
     }
   }
   return sensitivity(node, inputs, results, u * amplification)
+}
+
+/** Inputs that a tile of Winograd's algorithm is wide and high, at most: F(4×4) of 3×3 taps, F(2×2) of 5×5. */
+const tileSide = 6
+
+/**
+ * Winograd's algorithm adds and subtracts what lies in one tile: a result's error goes with every product of an input of its tile and a
+ * tap, also with those that it doesn't contain. Each such product stands in the sum of a result that is less than a tile away: the
+ * largest of these sums, by channel.
+ */
+function largestNear(sum: Tensor, layout: string): Float64Array {
+  const { shape } = sum
+  const spatial = layout === 'channelsLast' ? [1, shape.length - 1] : [2, shape.length]
+  const strides = stridesOf(shape)
+  let from = Float64Array.from(numbers(sum))
+  for (let d = spatial[0]!; d < spatial[1]!; d++) {
+    const to = new Float64Array(from.length)
+    const [n, stride] = [shape[d]!, strides[d]!]
+    for (let i = 0; i < from.length; i++) {
+      const at = Math.floor(i / stride) % n
+      const last = Math.min(n - 1, at + tileSide - 1)
+      for (let p = Math.max(0, at - tileSide + 1); p <= last; p++)
+        to[i] = Math.max(to[i]!, from[i + (p - at) * stride]!)
+    }
+    from = to
+  }
+  return from
 }
 
 /** A quantised value may land on either side where x/scale is a half to within the rounding of the quotient. */

@@ -1,5 +1,6 @@
 // Runs in a process of its own: one executable, asked in turn. Waits without using the processor between questions.
 
+import type { Amplification } from '../compile/loops.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Datum, Graph, ValueId } from '../ir/types.ts'
 import { answerQuestions } from '../targets/answers.ts'
@@ -19,7 +20,7 @@ export type Opened = {
   readonly baseBytes: number
   readonly outputs: readonly Datum[]
   readonly facts: NonNullable<Executable['facts']>
-  readonly amplification: NonNullable<Executable['amplification']>
+  readonly amplification: Amplification
 }
 export type Ran = { readonly ms: readonly number[]; readonly cpuMs: number }
 export type Referred = { readonly outputs: readonly Datum[]; readonly bounds: readonly number[] }
@@ -35,12 +36,7 @@ export type Questions = {
   /** null where the executable can't tell. */
   profile: (q: object) => readonly NodeTime[] | null
   /** The reference's outputs, and how far rounding may move each. */
-  reference: (q: {
-    file: string
-    trials: number
-    seed: number
-    amplification: Readonly<Record<string, number>>
-  }) => Referred
+  reference: (q: { file: string; trials: number; seed: number; amplification: Amplification }) => Referred
 }
 export type Question = { [K in keyof Questions]: { op: K } & Parameters<Questions[K]>[0] }[keyof Questions]
 
@@ -112,14 +108,7 @@ async function reference(q: Parameters<Questions['reference']>[0]): Promise<Refe
   const outputs = evaluate(graph, inputs, {
     observe: (n, _i, out) => n.outputs.forEach((v, o) => void seen.set(v, out[o]!)),
   })
-  const noise = propagatedBound(
-    graph,
-    inputs,
-    seen,
-    q.trials,
-    rng(q.seed).next,
-    (n) => q.amplification[graph.nodes[n]!.name] ?? 1,
-  )
+  const noise = propagatedBound(graph, inputs, seen, q.trials, rng(q.seed).next, q.amplification)
   return { outputs, bounds: graph.outputs.map((v) => noise.get(v) ?? 0) }
 }
 

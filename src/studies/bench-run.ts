@@ -1,6 +1,7 @@
 // One group of `bench`: all subjects on one model at one number of threads, each in its process, started, judged, warmed up and
 // timed in turn.
 
+import type { Amplification } from '../compile/loops.ts'
 import { median, quantile } from '../core/statistics.ts'
 import { costOf } from '../ir/inspect.ts'
 import type { Datum, Graph } from '../ir/types.ts'
@@ -274,7 +275,7 @@ async function refer(
   model: BenchModel,
   file: string,
   macs: number,
-  amplification: Readonly<Record<string, number>>,
+  amplification: Amplification,
   x: Context,
 ): Promise<Referred> {
   const key = JSON.stringify([model.name, amplification])

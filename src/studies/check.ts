@@ -1,5 +1,6 @@
 // `check`: one model on every target that is here, each value judged against the reference.
 
+import type { Amplification } from '../compile/loops.ts'
 import { InputError, UnsupportedError } from '../core/errors.ts'
 import { rng } from '../core/rng.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -123,10 +124,8 @@ export async function check(model: Model, data: CheckData, options: CheckOptions
     await breathe()
   }
   const referenceMs = (now() - started) / samples.length
-  const noiseFor = (amplification: Readonly<Record<string, number>>): Map<ValueId, number> =>
-    propagatedBound(graph, samples[0]!, inner[0]!, trials, rng(options.seed ?? 1).next, (n) => {
-      return amplification[graph.nodes[n]!.name] ?? 1
-    })
+  const noiseFor = (amplification: Amplification): Map<ValueId, number> =>
+    propagatedBound(graph, samples[0]!, inner[0]!, trials, rng(options.seed ?? 1).next, amplification)
   const noise = noiseFor({})
   done += trials
 

@@ -1,5 +1,6 @@
 // One target's results judged against the reference: outputs, labels, every inner value, and where a fused form goes wrong.
 
+import type { Amplification } from '../compile/loops.ts'
 import { isInteger } from '../core/dtype.ts'
 import { bootstrap, median, quantile } from '../core/statistics.ts'
 import { numbers, type Tensor } from '../core/tensor.ts'
@@ -26,8 +27,8 @@ export type Judging = {
   readonly attributed: number
   /** What rounding may do to each value. */
   readonly noise: ReadonlyMap<ValueId, number>
-  /** The same where the algorithms of some nodes, by name, amplify rounding. */
-  readonly noiseFor: (amplification: Readonly<Record<string, number>>) => ReadonlyMap<ValueId, number>
+  /** The same where the algorithms of some nodes amplify rounding. */
+  readonly noiseFor: (amplification: Amplification) => ReadonlyMap<ValueId, number>
   readonly loaded: Loaded
   /** Takes every inner value of the first input, as the target computes it. */
   readonly observe?: (values: ReadonlyMap<ValueId, Datum>) => void
@@ -51,7 +52,7 @@ export async function judge(given: Judging): Promise<TargetResult> {
         reference: x.inner[i]!,
         target: seen,
         inputs: data.samples[i]!,
-        amplification: (n) => amplification[graph.nodes[n]!.name] ?? 1,
+        amplification,
         fused: loaded.executable.facts?.fused === true,
       })
       for (const a of found) {
@@ -188,7 +189,7 @@ async function innerValues(
   graph: Graph,
   subject: Subject,
   sample: readonly Tensor[],
-): Promise<{ values: Map<ValueId, Datum>; amplification: Readonly<Record<string, number>> }> {
+): Promise<{ values: Map<ValueId, Datum>; amplification: Amplification }> {
   const made = graph.nodes.flatMap((n) => n.outputs).filter((v) => graph.values[v]!.type.kind === 'tensor')
   const exposed = withOutputs(graph, made)
   const executable = await subject.target.load(await subject.target.compile(exposed, subject.options))

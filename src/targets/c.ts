@@ -159,9 +159,7 @@ export async function openModule(graph: Graph, options: TargetOptions, source: S
   }
   return {
     facts: { ...facts(chosen, compiler), memoryBytes: head.arenaBytes + weights.length },
-    amplification: Object.fromEntries(
-      head.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
-    ),
+    amplification: head.amplification,
     run: async (inputs, into) => go(inputs, into).results,
     async profile(inputs) {
       const { ports } = go(inputs)

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compile } from '../compile/compile.ts'
+import type { Amplification } from '../compile/loops.ts'
 import { isStaticGraph, prepare, settle, shapeInputs, uncompilable } from '../compile/prepare.ts'
 import { type CFiles, renderC } from '../compile/render/c/program.ts'
 import { engines } from '../compile/schedule.ts'
@@ -175,15 +176,12 @@ const factsOf = (d: Device, o: DeviceOptions): Record<string, string | number | 
 
 type Parts = Pick<CFiles, 'source' | 'header' | 'arenaBytes' | 'weightBytes'> & {
   readonly weights: string
-  readonly amplification: Readonly<Record<string, number>>
+  readonly amplification: Amplification
 }
 
 /** The program; weights in base64, in the device's byte order. */
 function filesOf(d: Device, fixed: Graph): Parts {
   const program = compile(prepare(fixed), { engine: engines['c-scalar'] })
-  const amplification = Object.fromEntries(
-    program.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
-  )
   const files = renderC(program, { name: 'model', dialect: 'c99', weights: 'beside', bigEndian: d.bigEndian })
   const { source, header, arenaBytes, weightBytes } = files
   return {
@@ -191,7 +189,7 @@ function filesOf(d: Device, fixed: Graph): Parts {
     header,
     arenaBytes,
     weightBytes,
-    amplification,
+    amplification: program.amplification,
     weights: Buffer.from(files.weights!).toString('base64'),
   }
 }

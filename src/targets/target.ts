@@ -1,5 +1,6 @@
 // What a target is. A target runs a graph; a native target runs a file as it is. Nothing here knows any particular runtime.
 
+import type { Amplification } from '../compile/loops.ts'
 import type { Piece } from '../core/source.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Datum, Graph, Value } from '../ir/types.ts'
@@ -27,8 +28,8 @@ export type Executable = {
   readonly places?: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] }
   /** Milliseconds of the last run where it was made, without the way there and back; absent where there is no way. */
   lastMs?(): number
-  /** By node name: how much the algorithm chosen for it amplifies rounding over a plain sum of products (Winograd). Default 1. */
-  readonly amplification?: Readonly<Record<string, number>>
+  /** How much the algorithms chosen for nodes amplify rounding over a plain sum of products (Winograd). */
+  readonly amplification?: Amplification
   /** Facts worth printing beside every figure: engine, instruction set, threads. */
   readonly facts?: Readonly<Record<string, string | number | boolean>>
   /** One more run that is timed inside: milliseconds of each node, or of the first of a fused group, by node name. */

@@ -152,9 +152,7 @@ export async function openImage(graph: Graph, options: TargetOptions, source: So
       temporaryBytes: header.temporaries,
       ...scheduleFacts(options),
     },
-    amplification: Object.fromEntries(
-      header.steps.flatMap((s) => (s.amplification > 1 ? s.nodes.map((n) => [n, s.amplification]) : [])),
-    ),
+    amplification: header.amplification,
     async run(inputs, into) {
       if (into) checkOutputs(graph, into, inputs)
       put(inputs)

@@ -88,7 +88,9 @@ export type Lowering = {
   /** Input 0, where it comes in pieces: its view has a shape and, but where it is kept, no memory. */
   readonly pieces?: Pieces | undefined
   /** Adds a step that computes this node. */
-  step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number, amplification?: number): void
+  step(name: string, write: (k: KernelBuilder) => Statement[], macs?: number): void
+  /** Says that the algorithm costs so many times the rounding of a plain sum of products. */
+  amplifies(factor: number): void
   schedule(x: Extent): Schedule
   /** A depthwise convolution whose neighbours run along pixels does too. */
   readonly planes: boolean

@@ -301,7 +301,7 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
       parallel,
     )
   const macs = n * n * tiles * channels * filters
-  const amplification = integer ? 1 : amplificationOf(f)
+  if (!integer) x.amplifies(amplificationOf(f))
   if (fused) {
     x.step(
       `winograd${m}`,
@@ -332,7 +332,6 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
           { mode: 'parallel' },
         ),
       macs,
-      amplification,
     )
     return
   }
@@ -341,7 +340,7 @@ export function winograd(x: Lowering, c: WinogradConv, f: Winograd, s: Schedule)
   x.step(`winograd${m}_input`, (k) =>
     over(k, (t) => inputTile(k, a, c, f, t, t, size, V, lanes, [down, across])),
   )
-  x.step(`winograd${m}_product`, (k) => product(k, true), macs, amplification)
+  x.step(`winograd${m}_product`, (k) => product(k, true), macs)
   x.step(`winograd${m}_output`, (k) =>
     over(k, (t) => outputTile(k, x, c, f, t, t, size, M, lanes, [down, across])),
   )

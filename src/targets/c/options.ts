@@ -1,5 +1,6 @@
 // The c target's options, and the head of what it stores of a model.
 
+import type { Amplification } from '../../compile/loops.ts'
 import type { ConvAlgorithm, Engine } from '../../compile/schedule.ts'
 import { InputError } from '../../core/errors.ts'
 import { probeProcessor } from '../processor.ts'
@@ -74,6 +75,6 @@ export type Head = {
   readonly steps: readonly {
     readonly nodes: readonly string[]
     readonly name: string
-    readonly amplification: number
   }[]
+  readonly amplification: Amplification
 }

@@ -94,11 +94,11 @@ export function fixedC(graph: Graph, o: COptionsChosen): Piece {
     filesDigest: digest(filesBytes),
     arenaBytes,
     weightBytes,
-    steps: program.steps.map(({ nodes, kernel, amplification }) => ({
+    steps: program.steps.map(({ nodes, kernel }) => ({
       nodes,
       name: program.kernels[kernel]!.name,
-      amplification,
     })),
+    amplification: program.amplification,
   }
   return {
     bytes: withHead(magic, head, filesBytes),

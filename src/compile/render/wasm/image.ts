@@ -3,6 +3,7 @@
 
 import type { DType } from '../../../core/dtype.ts'
 import { readHead, type Source, take } from '../../../core/source.ts'
+import type { Amplification } from '../../loops.ts'
 
 export type Port = {
   readonly name: string
@@ -22,7 +23,6 @@ export type ImageStep = {
   readonly nodes: readonly string[]
   readonly name: string
   readonly macs: number
-  readonly amplification: number
 }
 export type Header = {
   readonly version: 1
@@ -35,6 +35,7 @@ export type Header = {
   readonly constants: number
   readonly temporaries: number
   readonly steps: readonly ImageStep[]
+  readonly amplification: Amplification
   readonly inputs: readonly Port[]
   readonly outputs: readonly Port[]
   readonly moduleBytes: number

@@ -126,6 +126,27 @@ test.for([
   },
 )
 
+test.for([
+  ['uint8', 'linear'],
+  ['int8', 'cubic'],
+  ['int32', 'linear'],
+] as const)(
+  '%s, interpolated %s to three times the size, is what the reference says',
+  async ([dtype, mode]) => {
+    const b = new GraphBuilder('enlarge')
+    const shape = [1, 2, 5, 7]
+    const x = b.input('x', { kind: 'tensor', dtype, shape })
+    const sizes = b.constant(tensorOf('int64', [4], [1, 2, 15, 21]))
+    b.output(b.node('resize', [x, null, null, sizes], { mode }))
+    const graph = b.finish()
+    // Thirds of whole numbers: a last bit decides what is cut off.
+    const values = Array.from({ length: 70 }, (_, i) => (i % 9 < 4 ? 99 : (i * 31) % 120))
+    const inputs = [tensorOf(dtype, shape, values)]
+    const executable = await wasm.load(await wasm.compile(graph, { engine: 'safe' }))
+    expect(await executable.run(inputs)).toEqual(evaluate(graph, inputs))
+  },
+)
+
 test('what a transposed convolution is computed by tells how it rounds, by the node that it was', () => {
   const b = new GraphBuilder('up')
   const x = b.input('x', float([1, 8, 9, 9]))

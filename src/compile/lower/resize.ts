@@ -1,8 +1,10 @@
 // Resampling: one pass an axis, each result a weighted sum of a few entries whose places and weights are tables made at compile
 // time.
 
+import { type DType, isBig, isInteger } from '../../core/dtype.ts'
+import { tensorOf } from '../../core/tensor.ts'
 import { resizeTaps } from '../../ir/ops/resize.ts'
-import { call, type Expr } from '../../ir/scalar.ts'
+import { call, cast, type Expr } from '../../ir/scalar.ts'
 import { vectorizes } from '../build.ts'
 import { rounded, typedConstant } from '../formula.ts'
 import { computeType, plus, repeat, times } from '../loops.ts'
@@ -18,8 +20,11 @@ export const resize: Lower = (x) => {
   const all = resizeTaps(input.shape, out.shape, x.attributes, roi, scales, sizes)
   if (all.some((t) => t.outside?.some((o) => o))) throw new NoLowering('extrapolation')
   const nearest = x.attributes.mode === 'nearest'
-  if (!nearest && computeType(out.dtype) !== 'float32' && computeType(out.dtype) !== 'float64')
+  if (!nearest && (isBig(out.dtype) || out.dtype === 'bool'))
     throw new NoLowering(`interpolation of ${out.dtype}`)
+  // Integers are cut off at the end, so that the last bit counts: as the reference has it, in doubles and without fused products.
+  const whole = !nearest && isInteger(out.dtype)
+  const between: DType = whole ? 'float64' : out.dtype
   const touched = all.map((t, d) => (t.touched ? d : -1)).filter((d) => d >= 0)
   if (touched.length === 0) touched.push(0)
   let from = input
@@ -33,7 +38,7 @@ export const resize: Lower = (x) => {
       : inOrder(
           x.program.temp(
             `${x.op}.pass`,
-            out.dtype,
+            between,
             order.map((d) => shape[d]!),
           ),
           order,
@@ -44,13 +49,17 @@ export const resize: Lower = (x) => {
       `${x.op}.places`,
     )
     const weights = x.program.constant(
-      { dtype: 'float32', shape: [taps.weights.length], data: Float32Array.from(taps.weights) },
+      tensorOf(whole ? 'float64' : 'float32', [taps.weights.length], taps.weights),
       `${x.op}.weights`,
     )
     const source = from
     const inner = order.at(-1)!
     const vector =
-      inner !== axis && to.strides[inner] === 1 && source.strides[inner] === 1 && vectorizes(out.dtype)
+      inner !== axis &&
+      to.strides[inner] === 1 &&
+      source.strides[inner] === 1 &&
+      !whole &&
+      vectorizes(out.dtype)
     const size = source.shape[axis]!
     x.step(x.op, (k) => {
       const walked = permuted(to, order)
@@ -74,15 +83,21 @@ export const resize: Lower = (x) => {
             sum = value
             continue
           }
-          const type = computeType(out.dtype)
+          const type = computeType(between)
           const loaded = k.load(weights, [slot])
+          if (whole) {
+            const product = call('mul', source.dtype === type ? value : cast(type, value), loaded)
+            sum = sum ? call('add', sum, product) : product
+            continue
+          }
           const w = repeat(
             type === 'float32' ? loaded : { kind: 'cast', type: 'float64', arg: loaded },
             lanes,
           )
           sum = call('fma', value, w, sum ?? repeat(typedConstant(0, out.dtype), lanes))
         }
-        return [k.store(walked, index, rounded(sum!, out.dtype))]
+        const result = whole && last ? cast(out.dtype, sum!) : rounded(sum!, between)
+        return [k.store(walked, index, result)]
       })
     })
     from = to

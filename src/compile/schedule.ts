@@ -56,7 +56,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
   },
   'c-vnni': { ...avx512, name: 'c-vnni', integerTile: [14, 32], bytes: true },
   'c-avx512': avx512,
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45 },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45, ahead: true },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
   'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
 }

@@ -9,7 +9,7 @@ import { numbers, type Tensor } from '../src/core/tensor.ts'
 import { evaluate } from '../src/ir/evaluate.ts'
 import { specialize } from '../src/ir/specialize.ts'
 import type { Graph } from '../src/ir/types.ts'
-import { bench } from '../src/studies/bench.ts'
+import { bench, benchSubjects } from '../src/studies/bench.ts'
 import type { BenchModel, BenchSubject } from '../src/studies/bench-options.ts'
 import { type BenchResult, rowName } from '../src/studies/bench-result.ts'
 import { randomInputs } from '../src/studies/inputs.ts'
@@ -73,7 +73,7 @@ const {
   threads: [1, 2],
 })
 const vnni = probeProcessor().features?.includes('avx512_vnni') ?? false
-const avx2: BenchSubject = { target: c, variant: 'avx2', options: { vector: 'avx2' } }
+const [avx2] = benchSubjects(['c:avx2']) as [BenchSubject]
 let subjects: readonly BenchSubject[]
 let targets: URL | undefined
 /** Throughput against the peer, as the project promises it. */

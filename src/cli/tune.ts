@@ -7,7 +7,7 @@ export const tune: Verb = {
   args: [modelArgument],
   says: 'Search for faster code for the kernels of a model, measured on this machine, and keep what holds.',
   options: [
-    { flags: '--target <name>', says: 'wasm:safe, wasm:fast or c', default: 'wasm:fast' },
+    { flags: '--target <name>', says: 'wasm:safe, wasm:fast, c, c:avx2 or c:portable', default: 'wasm:fast' },
     {
       flags: '--trials <n>',
       says: 'measurements of each kernel, those of earlier runs included',

@@ -27,9 +27,9 @@ export function subjectsFor(registry: Registry, model: Model, options: SubjectOp
   const native = registry.nativeTargets.filter((n) => model.format !== 'zoo' && n.takes(model.format))
   const all = [...registry.targets, ...native.map((n) => asTarget(n, model, options))].flatMap(variantsOf)
   if (options.names === undefined)
-    return all.filter((s) => s.target.name !== 'reference' && !s.target.onRequest)
+    return all.filter((s) => s.target.name !== 'reference' && !s.target.onRequest && !onRequest(s))
   const chosen = options.names.flatMap((name) => {
-    const found = all.filter((s) => s.target.name === name || nameOf(s) === name)
+    const found = all.filter((s) => (s.target.name === name && !onRequest(s)) || nameOf(s) === name)
     if (found.length > 0) return found
     const elsewhere = registry.nativeTargets.find((n) => n.name === name.split(':')[0])
     if (elsewhere)
@@ -67,6 +67,9 @@ const variantsOf = (target: Target): Subject[] =>
   target.variants.length === 0
     ? [{ target, variant: '', options: {} }]
     : target.variants.map((v) => ({ target, variant: v.name, options: v.options }))
+
+const onRequest = (s: Subject): boolean =>
+  s.target.variants.find((v) => v.name === s.variant)?.onRequest === true
 
 /** As users write it. */
 export const nameOf = (s: Pick<Subject, 'target' | 'variant'>): string =>

@@ -31,6 +31,7 @@ import { type Graph, type TensorType, tensorType } from '../ir/types.ts'
 import { build, findCompiler } from './c/compiler.ts'
 import { graphToC } from './c/source.ts'
 import { c } from './c.ts'
+import { chooseTargets } from './registry.ts'
 
 const compiler = findCompiler()
 const cache = ownCache()
@@ -286,4 +287,11 @@ describe('a compiler', () => {
       process.env.XDG_CACHE_HOME = cache
     }
   })
+})
+
+test('code for lesser processors is a variant that runs where it is named', () => {
+  const named = (text: string): unknown[] => chooseTargets(text).map((t) => [t.variant, t.options])
+  expect(named('c')).toEqual([['', {}]])
+  expect(named('c:portable')).toEqual([['portable', { vector: 'none' }]])
+  expect(() => chooseTargets('c:sse')).toThrow('avx512, avx2, portable')
 })

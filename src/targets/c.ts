@@ -54,7 +54,14 @@ type Loaded = {
 export const c: Target = {
   name: 'c',
   doc: "C made by the compiler of this package, built by the system's gcc or clang",
-  variants: [{ name: '', options: {} }],
+  variants: [
+    { name: '', options: {} },
+    // For another processor of the same kind, as far as this one can run it.
+    { name: 'avx512', options: { vector: 'avx512' }, onRequest: true },
+    { name: 'avx2', options: { vector: 'avx2' }, onRequest: true },
+    // C99 without vectors, what `convert` writes for any processor.
+    { name: 'portable', options: { vector: 'none' }, onRequest: true },
+  ],
   presence: async () => {
     const compiler = findCompiler()
     return compiler

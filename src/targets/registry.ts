@@ -34,7 +34,7 @@ export function chooseTargets(text: string): Chosen[] {
   if (!target) {
     throw new InputError(`target ${text}: no such target, expected ${targets.map((t) => t.name).join(', ')}`)
   }
-  const chosen = target.variants.filter((v) => variant === undefined || v.name === variant)
+  const chosen = target.variants.filter((v) => (variant === undefined ? !v.onRequest : v.name === variant))
   if (chosen.length === 0) {
     const names = target.variants.map((v) => v.name).filter(Boolean)
     throw new InputError(

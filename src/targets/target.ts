@@ -54,8 +54,12 @@ export type Target = {
   readonly doc: string
   /** Options may say where to look (`python`). */
   presence(options?: TargetOptions): Promise<Presence>
-  /** Named variants that `check` runs side by side, e.g. onnxruntime's four optimisation levels. */
-  readonly variants: readonly { readonly name: string; readonly options: TargetOptions }[]
+  /** Named variants that `check` runs side by side, e.g. onnxruntime's four optimisation levels; `onRequest`: only where it is named. */
+  readonly variants: readonly {
+    readonly name: string
+    readonly options: TargetOptions
+    readonly onRequest?: boolean
+  }[]
   /** The variant that a comparison of speed takes when none is named. The first where absent. */
   readonly fastest?: string
   /** Too slow to run unless it is named: emulated machines. */

@@ -1,7 +1,7 @@
 // Building a program: buffers, steps, and kernels that are shared wherever two steps have the same loops.
 
 import { type DType, isBig, type TensorData } from '../core/dtype.ts'
-import { sizeOf, type Tensor } from '../core/tensor.ts'
+import { productOf, sizeOf, type Tensor } from '../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../ir/scalar.ts'
 import {
   type Buffer,
@@ -43,7 +43,7 @@ export class ProgramBuilder {
   readonly steps: Step[] = []
   readonly amplification: Record<string, number> = {}
   private readonly known = new Map<string, number>()
-  private readonly constants = new Map<TensorData, number>()
+  private readonly constants = new Map<TensorData | Tensor, number>()
 
   buffer(name: string, dtype: DType, length: number, role: Buffer['role'], data?: Buffer['data']): number {
     return this.buffers.push({ name, dtype, length: Math.max(length, 1), role, ...(data && { data }) }) - 1
@@ -51,10 +51,13 @@ export class ProgramBuilder {
 
   /** A constant's row-major view; each tensor is stored once. */
   constant(t: Tensor, name: string): View {
-    let id = this.constants.get(t.data)
+    const later = productOf(t) !== undefined
+    const key = later ? t : t.data
+    let id = this.constants.get(key)
     if (id === undefined) {
-      id = this.buffer(name, t.dtype, t.data.length, 'constant', t.data)
-      this.constants.set(t.data, id)
+      const data = later ? (to: TensorData) => (to as Float32Array).set(t.data as Float32Array) : t.data
+      id = this.buffer(name, t.dtype, sizeOf(t.shape), 'constant', data)
+      this.constants.set(key, id)
     }
     return rowMajor(id, t.dtype, t.shape)
   }

@@ -56,6 +56,41 @@ export function tensorOf(
   return t
 }
 
+/** Entries of the first dimension of `of`, each times its own factor; every product is rounded once. */
+export type Product = { readonly of: Tensor; readonly by: Float64Array }
+const products = new WeakMap<Tensor, Product>()
+/** What a tensor of `scaledRows` is the product of. */
+export const productOf = (t: Tensor): Product | undefined => products.get(t)
+
+/** Beyond so many elements a second copy of weights is only made where somebody reads it. */
+const copied = 65536
+
+/** A product of weights. Large ones are made when they are first read: most are copied once more anyway, and multiplied on the way. */
+export function scaledRows(of: Tensor, by: Float64Array): Tensor {
+  const make = (): TensorData => {
+    const values = numbers(of)
+    const plain = of.dtype === 'float32' || of.dtype === 'float64' || of.dtype === 'float16'
+    const to = plain ? (allocate(of.dtype, values.length) as typeof values) : new Float64Array(values.length)
+    const per = values.length / of.shape[0]!
+    for (let row = 0, i = 0; i < values.length; row++) {
+      const f = by[row]!
+      for (const end = i + per; i < end; i++) to[i] = values[i]! * f
+    }
+    return plain ? to : tensorOf(of.dtype, of.shape, to).data
+  }
+  if (of.dtype !== 'float32' || sizeOf(of.shape) <= copied) return tensor(of.dtype, of.shape, make())
+  let made: TensorData | undefined
+  const t: Tensor = {
+    dtype: of.dtype,
+    shape: of.shape,
+    get data() {
+      return (made ??= make())
+    },
+  }
+  products.set(t, { of, by })
+  return t
+}
+
 export const scalar = (dtype: DType, value: number | bigint | boolean | string): Tensor =>
   tensorOf(dtype, [], [value])
 

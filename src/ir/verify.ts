@@ -1,6 +1,6 @@
 // The verifier: a table of what must hold of every graph. Runs after every reader and between passes.
 
-import { sizeOf } from '../core/tensor.ts'
+import { productOf, sizeOf } from '../core/tensor.ts'
 import { inferNode } from './graph.ts'
 import { opNamed } from './ops/index.ts'
 import { type Graph, isGraph, printType, type Type } from './types.ts'
@@ -51,8 +51,9 @@ const checks: Record<string, Check> = {
   },
   'constants fill their shapes': (graph, report) => {
     for (const v of graph.values) {
-      if (v.constant && v.constant.data.length !== sizeOf(v.constant.shape))
-        report(v.name, `shape [${v.constant.shape}] but ${v.constant.data.length} elements`)
+      const t = v.constant && (productOf(v.constant)?.of ?? v.constant)
+      if (t && t.data.length !== sizeOf(t.shape))
+        report(v.name, `shape [${t.shape}] but ${t.data.length} elements`)
     }
   },
   'operators are known and take what they are given': (graph, report) => {

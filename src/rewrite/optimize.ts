@@ -1,7 +1,7 @@
 // Rules that make a graph smaller without changing what it computes: what every runtime does before it runs a network.
 
-import { allocate, isFloat } from '../core/dtype.ts'
-import { numbers, type Tensor, tensor, tensorOf } from '../core/tensor.ts'
+import { isFloat } from '../core/dtype.ts'
+import { numbers, scaledRows, type Tensor, tensorOf } from '../core/tensor.ts'
 import type { GraphBuilder } from '../ir/graph.ts'
 import { isStatic, type Type, type ValueId } from '../ir/types.ts'
 import type { Bindings, Rule } from './rule.ts'
@@ -11,20 +11,6 @@ const shapeOf = (t: Type): readonly number[] | null =>
 const dtypeOf = (t: Type): string => (t.kind === 'tensor' ? t.dtype : t.kind)
 const sameType = (a: Type, b: Type): boolean =>
   dtypeOf(a) === dtypeOf(b) && shapeOf(a) !== null && shapeOf(a)!.join() === shapeOf(b)?.join()
-
-/** A copy of filter [O, …] with every output channel scaled. */
-const scaleFilters = (w: Tensor, factor: ArrayLike<number>): Tensor => {
-  const per = w.data.length / w.shape[0]!
-  const values = numbers(w)
-  // Products of doubles, each rounded once.
-  const plain = w.dtype === 'float32' || w.dtype === 'float64' || w.dtype === 'float16'
-  const to = plain ? (allocate(w.dtype, values.length) as typeof values) : new Float64Array(values.length)
-  for (let o = 0, i = 0; i < values.length; o++) {
-    const f = factor[o]!
-    for (const end = i + per; i < end; i++) to[i] = values[i]! * f
-  }
-  return plain ? tensor(w.dtype, w.shape, to) : tensorOf(w.dtype, w.shape, to)
-}
 
 /** The elements of a constant that broadcasts over channels, one a channel; null where it is anything else. */
 function perChannel(t: Tensor, channels: number, rank: number, layout: unknown): Float64Array | null {
@@ -77,7 +63,7 @@ const foldBatchNorm = (op: (typeof convolutions)[number]): Rule => ({
       m,
       b,
       op,
-      scaleFilters(m.constant('w'), s),
+      scaledRows(m.constant('w'), s),
       s.map((f, i) => (old[i]! - mean![i]!) * f + bias![i]!),
     )
   },
@@ -129,7 +115,7 @@ const foldElementwise = (
           m,
           b,
           op,
-          scaleFilters(w, c),
+          scaledRows(w, c),
           c.map((f, i) => f * old[i]!),
         )
       : convLike(

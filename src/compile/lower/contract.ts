@@ -81,6 +81,8 @@ export type Source = {
   readonly columns: number
   /** See `Contraction.pair`. */
   readonly pair?: number
+  /** What the elements of the column that begins at a place are multiplied by. */
+  readonly factor?: ((place: number) => number) | undefined
 }
 
 /** Packs one group into `to` from `start`. Padding columns stay zero. */
@@ -90,6 +92,7 @@ export function packPanels(p: Panels, from: Source, to: TensorData, start: numbe
   const [data, target] = [from.data as Float32Array, to as Float32Array]
   const size = depth[0] * depth[1]
   const pair = from.pair ?? 1
+  const factors = new Float64Array(p.columns)
   for (let first = 0; first < from.columns; first += p.columns) {
     const panel = first / p.columns
     const width = panel < p.full ? p.columns : p.tail
@@ -98,25 +101,43 @@ export function packPanels(p: Panels, from: Source, to: TensorData, start: numbe
     // Neighbours in the depth stand side by side.
     const after = (i: number): number => Math.floor(i / pair) * width * pair + (i % pair)
     const [one, two, three] = [after(1), after(2), after(3)]
+    if (from.factor)
+      for (let n = 0; n < count; n++) factors[n] = from.factor(from.offset + (first + n) * next)
     for (let outer = 0; outer < depth[0]; outer++) {
       let row = from.offset + outer * taps + first * next
       let inner = 0
       // Four steps at once take half the time.
       for (; inner + 4 <= depth[1]; inner += 4) {
         let place = row
-        for (let to = at, end = at + count * pair; to < end; to += pair) {
-          target[to] = data[place]!
-          target[to + one] = data[place + step]!
-          target[to + two] = data[place + 2 * step]!
-          target[to + three] = data[place + 3 * step]!
-          place += next
-        }
+        let to = at
+        if (from.factor)
+          for (let n = 0; n < count; n++) {
+            const f = factors[n]!
+            target[to] = data[place]! * f
+            target[to + one] = data[place + step]! * f
+            target[to + two] = data[place + 2 * step]! * f
+            target[to + three] = data[place + 3 * step]! * f
+            to += pair
+            place += next
+          }
+        else
+          for (let n = 0; n < count; n++) {
+            target[to] = data[place]!
+            target[to + one] = data[place + step]!
+            target[to + two] = data[place + 2 * step]!
+            target[to + three] = data[place + 3 * step]!
+            to += pair
+            place += next
+          }
         row += 4 * step
         at += 4 * width
       }
       const rest = depth[1] - inner
       for (let i = 0; i < rest; i++) {
-        for (let n = 0; n < count; n++) target[at + n * pair + after(i)] = data[row + n * next]!
+        for (let n = 0; n < count; n++) {
+          const value = data[row + n * next]!
+          target[at + n * pair + after(i)] = from.factor ? value * factors[n]! : value
+        }
         row += step
       }
       at += rest * width

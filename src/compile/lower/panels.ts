@@ -1,7 +1,7 @@
 // The two sides of a product made ready: panels of the right side packed at compile time or by a step, and the step that computes it.
 
 import { bytesOf, type DType, type TensorData } from '../../core/dtype.ts'
-import { numbers, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
+import { numbers, productOf, sizeOf, stridesOf, type Tensor } from '../../core/tensor.ts'
 import { constant, type Expr } from '../../ir/scalar.ts'
 import { type KernelBuilder, vectorizes } from '../build.ts'
 import { typedConstant } from '../formula.ts'
@@ -70,14 +70,26 @@ export function packed(
     const element = pair > 1 ? right.tensor.dtype : (type as DType)
     const { tensor } = right
     const write = (to: TensorData): void => {
-      const { data } = widened(tensor)
+      const product = productOf(tensor)
+      const { data } = product?.of ?? widened(tensor)
+      const per = sizeOf(tensor.shape.slice(1))
+      const factor = product && ((place: number) => product.by[Math.floor(place / per)]!)
       for (let g = 0; g < own; g++) {
         let offset = view.offset
         lead.forEach((n, d) => {
           offset += (Math.floor(g / places[d]!) % n) * view.strides[d]!
         })
         const last = view.strides.slice(-3) as [number, number, number]
-        packPanels(p, { data, offset, depth: [taps, channels], strides: last, columns, pair }, to, g * p.size)
+        const source = {
+          data,
+          offset,
+          depth: [taps, channels],
+          strides: last,
+          columns,
+          pair,
+          factor,
+        } as const
+        packPanels(p, source, to, g * p.size)
       }
     }
     return {

@@ -4,7 +4,7 @@
 // pixels, `spatialPack` lays one tile's rows out side by side, so that what is read again and again is close together. What
 // a sparse convolution before gives to its tiles alone lies so already: the two are computed together, tile by tile.
 
-import { numbers, sizeOf, type Tensor } from '../../core/tensor.ts'
+import { numbers, productOf, sizeOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
 import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
@@ -29,6 +29,9 @@ function pairsOf(t: Tensor): number {
 
 /** Share of a constant filter's elements that are not zero; and of those where one of two neighbouring filters has none. */
 export function densityOf(t: Tensor): { density: number; pairs: number } {
+  const product = productOf(t)
+  // Rows times anything but zero keep theirs.
+  if (product && !product.by.includes(0)) return densityOf(product.of)
   const had = known.get(t.data)
   if (had !== undefined) return had
   const values = numbers(t)

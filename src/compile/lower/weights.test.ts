@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { rng } from '../../core/rng.ts'
-import type { Tensor } from '../../core/tensor.ts'
+import { productOf, scaledRows, sizeOf, type Tensor } from '../../core/tensor.ts'
 import { GraphBuilder } from '../../ir/graph.ts'
 import { compile } from '../compile.ts'
 import { contentOf } from '../loops.ts'
@@ -42,18 +42,20 @@ const G = {
   '2 of 5': [[1 / 4, 0, 0, 0, 0], [-1 / 6, -1 / 6, -1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6, 1 / 3, 2 / 3], [1 / 24, -1 / 12, 1 / 6, -1 / 3, 2 / 3], [0, 0, 0, 0, 1]],
 } as const // biome-ignore format: matrices
 
-/** The packed weights of a convolution of n channels to n. */
-function transformed(n: number, taps: number, algorithm: ConvAlgorithm, w: Tensor): ArrayLike<number> {
+/** What a convolution of a form packs of its weights. */
+function packedBy(algorithm: ConvAlgorithm, w: Tensor): ArrayLike<number> {
   const b = new GraphBuilder('g')
-  const pads = new Array<number>(4).fill(taps >> 1)
-  const x = b.input('x', { kind: 'tensor', dtype: 'float32', shape: [1, n, 8, 8] })
+  const pads = new Array<number>(4).fill(w.shape[2]! >> 1)
+  const x = b.input('x', { kind: 'tensor', dtype: 'float32', shape: [1, w.shape[1]!, 8, 8] })
   b.output(b.node('conv2d', [x, b.constant(w)], { pads }))
   const engine = engines['wasm-safe']
   const program = compile(b.finish(), {
     engine,
     schedule: (_, e) => ({ ...defaultSchedule(e, engine), algorithm, columns: 8 }),
   })
-  return contentOf(program.buffers.find((buffer) => buffer.name === 'conv2d.winograd')!) as Float32Array
+  return contentOf(
+    program.buffers.find((buffer) => /^conv2d\.(winograd|packed)$/.test(buffer.name))!,
+  ) as Float32Array
 }
 
 test.for(['2 of 3', '4 of 3', '2 of 5'] as const)(
@@ -65,7 +67,7 @@ test.for(['2 of 3', '4 of 3', '2 of 5'] as const)(
     const digits = (): number => Math.floor(1024 * random.normal()) / 1024
     const data = Float32Array.from({ length: channels * channels * taps * taps }, digits)
     const w: Tensor = { dtype: 'float32', shape: [channels, channels, taps, taps], data }
-    const got = transformed(channels, taps, m === 2 ? 'winograd2' : 'winograd4', w)
+    const got = packedBy(m === 2 ? 'winograd2' : 'winograd4', w)
     const g: readonly (readonly number[])[] = G[form]
     const size = channels * 20
     const expected = new Float32Array(g.length ** 2 * size)
@@ -86,3 +88,22 @@ test.for(['2 of 3', '4 of 3', '2 of 5'] as const)(
     expect(got).toEqual(expected)
   },
 )
+
+test.for([
+  ['spatialPack', [260, 260, 1, 1]],
+  ['spatialPack', [130, 57, 3, 3]],
+  ['im2col', [130, 57, 3, 3]],
+  ['winograd2', [130, 57, 3, 3]],
+  ['winograd4', [130, 57, 3, 3]],
+  ['winograd2', [70, 40, 5, 5]],
+] as const)('%s packs filters of %j times factors as it packs their product', ([algorithm, shape]) => {
+  const random = rng(3)
+  const size = sizeOf(shape)
+  const of: Tensor = { dtype: 'float32', shape, data: Float32Array.from({ length: size }, random.normal) }
+  const product = scaledRows(of, Float64Array.from({ length: shape[0] }, random.normal))
+  expect(productOf(product)?.of).toBe(of)
+  // A copy has elements like any other.
+  const plain = { ...product }
+  expect(productOf(plain)).toBeUndefined()
+  expect(packedBy(algorithm, product)).toEqual(packedBy(algorithm, plain))
+})

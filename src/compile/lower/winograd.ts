@@ -3,7 +3,7 @@
 // products than the direct form, F(2×2) 2.25 times fewer; for 5×5 F(2×2) 2.78 times fewer, on the inputs' transform of F(4×4, 3×3):
 // both interpolate at 0, ±1, ±2 and ∞. The transforms amplify rounding, see `amplificationOf`.
 
-import { numbers, type Tensor } from '../../core/tensor.ts'
+import { numbers, productOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
 import { declare, divided, loop, plus, repeat, type Statement, times } from '../loops.ts'
@@ -90,26 +90,27 @@ function rowOfSix(a: number, b: number, c: number, to: Float32Array, at: number,
 }
 
 /**
- * G g Gᵀ of the 3×3 filter from place `i` on, in doubles that are rounded once. Written out, because a large network has hundreds of
- * thousands.
+ * G g Gᵀ of the 3×3 filter from place `i` on, each tap times a factor first; in doubles, rounded once. Written out, because a large
+ * network has hundreds of thousands.
  */
 function tileOf(
   n: number,
   g: ArrayLike<number>,
   i: number,
+  factor: number,
   to: Float32Array,
   at: number,
   step: number,
 ): void {
-  const a0 = g[i]!
-  const a1 = g[i + 1]!
-  const a2 = g[i + 2]!
-  const b0 = g[i + 3]!
-  const b1 = g[i + 4]!
-  const b2 = g[i + 5]!
-  const c0 = g[i + 6]!
-  const c1 = g[i + 7]!
-  const c2 = g[i + 8]!
+  const a0 = Math.fround(g[i]! * factor)
+  const a1 = Math.fround(g[i + 1]! * factor)
+  const a2 = Math.fround(g[i + 2]! * factor)
+  const b0 = Math.fround(g[i + 3]! * factor)
+  const b1 = Math.fround(g[i + 4]! * factor)
+  const b2 = Math.fround(g[i + 5]! * factor)
+  const c0 = Math.fround(g[i + 6]! * factor)
+  const c1 = Math.fround(g[i + 7]! * factor)
+  const c2 = Math.fround(g[i + 8]! * factor)
   const down = n * step
   if (n === 4) {
     const even0 = (a0 + c0) / 2
@@ -203,7 +204,8 @@ export const winogradExtra = (out: number, m: number): number => Math.ceil(out /
 function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): void {
   const { n, taps } = f
   const [filters, channels] = w.shape as [number, number]
-  const data = numbers(w)
+  const product = taps === 3 ? productOf(w) : undefined
+  const data = numbers(product?.of ?? w)
   const half = new Float64Array(30)
   // Some rows of a panel for every position, before they are written where they belong in one piece: the positions lie powers of two
   // apart, which caches don't like.
@@ -217,10 +219,11 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
       const size = taken * width
       if (count < width) rows.fill(0)
       for (let column = 0; column < count; column++) {
+        const factor = product ? product.by[first + column]! : 1
         for (let row = 0; row < taken; row++) {
           const g = ((first + column) * channels + start + row) * taps * taps
           const at = row * width + column
-          if (taps === 3) tileOf(n, data, g, rows, at, size)
+          if (taps === 3) tileOf(n, data, g, factor, rows, at, size)
           else {
             for (let x = 0; x < 5; x++) rowOfFiveTaps(data, g + x, 5, half, x, 5)
             for (let i = 0; i < 6; i++) rowOfFiveTaps(half, i * 5, 1, rows, i * 6 * size + at, size)
@@ -239,9 +242,9 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
 function transformIntegerFilters(w: Tensor, p: Panels, pair: number, to: Int16Array): void {
   const [filters, channels] = w.shape as [number, number]
   const size = filters * channels
-  const quadruple = Float32Array.from(numbers(w), (v) => 4 * v)
+  const data = numbers(w)
   const all = new Float32Array(16 * size)
-  for (let i = 0; i < size; i++) tileOf(4, quadruple, 9 * i, all, i, size)
+  for (let i = 0; i < size; i++) tileOf(4, data, 9 * i, 4, all, i, size)
   for (let position = 0; position < 16; position++) {
     const source = { data: all, offset: position * size, columns: filters, pair }
     packPanels(p, { ...source, depth: [1, channels], strides: [0, 1, channels] }, to, position * p.size)

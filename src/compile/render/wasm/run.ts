@@ -1,7 +1,7 @@
 // Running an image on one thread: an instance over its memory, the steps called in order. Many short calls, because an engine only
 // moves to better code between calls. Runs in Node and browsers.
 
-import { allocate, bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
+import { bytesOf, type TensorData, viewBytes } from '../../../core/dtype.ts'
 import type { Source } from '../../../core/source.ts'
 import { sizeOf, type Tensor } from '../../../core/tensor.ts'
 import { onNumbers } from '../../../ir/scalar.ts'
@@ -78,12 +78,15 @@ export function writeInput(memory: WebAssembly.Memory, p: Port, data: TensorData
 
 /** A copy of an output, in `into` where that is given. */
 export function readOutput(memory: WebAssembly.Memory, p: Port, into?: Tensor): Tensor {
-  const from = view(memory, p) as Float32Array
-  const length = sizeOf(p.shape)
-  const to = into ?? { dtype: p.dtype, shape: p.shape, data: allocate(p.dtype, length) }
-  if (into && isInPlace(memory, p, into.data)) return into
-  ;(to.data as Float32Array).set(length === p.length ? from : from.subarray(0, length))
-  return to
+  const place = placeOf(memory, p)
+  // A typed array made of another isn't cleared first.
+  if (!into)
+    return {
+      ...place,
+      data: new (place.data.constructor as Float32ArrayConstructor)(place.data as Float32Array),
+    }
+  if (!isInPlace(memory, p, into.data)) (into.data as Float32Array).set(place.data as Float32Array)
+  return into
 }
 
 export function runSteps(instance: Instance): void {

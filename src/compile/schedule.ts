@@ -73,7 +73,8 @@ export type Schedule = {
   readonly columns: number
   /**
    * Register tiles that share one pass over the packed weights, or go through Winograd's transforms together: their activations
-   * should stay in the second-level cache.
+   * should stay in the second-level cache. Sparse, packed: rows of the left side (channels × taps) that are multiplied at a time: they
+   * should stay in the first-level cache.
    */
   readonly block: number
   /** Innermost reduction steps written out in one iteration. */
@@ -104,6 +105,8 @@ export type Extent = {
 
 /** A quarter of a second-level cache of 1 MB, in float32 values. */
 const blockElements = 65536
+/** A first-level cache of 32 kB, in float32 values. */
+const firstLevelElements = 8192
 
 /** Measured on three engines: 64 tiles, fewer where their left side would leave the second-level cache. */
 function blockOf(x: Extent, rows: number): number {
@@ -166,17 +169,20 @@ const isSparse = (x: Extent, engine: Engine): boolean =>
 export const sparseBelow = (x: Extent, engine: Engine): number => engine.sparseBelow * (x.winograd ? 0.4 : 1)
 
 /**
- * A tile of 48 pixels, on up to twelve vectors of sums: with fewer, a pixel's share of what is done for every non-zero and filter grows;
- * with more, what is read again and again, a row of the tile for every channel, leaves the first-level cache (measured on 64 to 512
- * channels). Packing costs a load and a store for each input, and saves where each is read several times.
+ * What a pass reads again and again, a tile's row for every channel, should lie in a first-level cache: 64 pixels of a part of the
+ * channels. A pass pays off from 20 non-zeros a filter on; where fewer passes have to do, tiles of 48 pixels are faster (measured on 64
+ * to 512 channels). Packing costs a load and a store for each input, and saves where each is read several times.
  */
 function sparseSchedule(x: Extent, engine: Engine): Schedule {
   const density = x.density ?? 1
   // Two filters share what they load, and multiply by the zeros of each other's pattern.
   const columns = (x.pairs ?? 1) < 1.1 * density ? 2 : 1
-  const rows = Math.min(48 / engine.lanes, 12 / columns)
+  const near = firstLevelElements / 64
+  const passes = Math.max(1, Math.min(Math.ceil(x.depth / near), Math.floor((x.depth * density) / 20)))
+  const block = Math.ceil(x.depth / passes)
+  const rows = Math.min((block > near ? 48 : 64) / engine.lanes, 12 / columns)
   const algorithm = x.columns * density >= 6 ? 'spatialPack' : 'direct'
-  return { algorithm, sparse: true, rows, columns, block: 1, unroll: 1, ahead: false }
+  return { algorithm, sparse: true, rows, columns, block, unroll: 1, ahead: false }
 }
 
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */

@@ -71,11 +71,12 @@ function normal(s: Schedule, space: Space): Schedule {
     // One or two filters to a block, by whether a dense tile would have an odd or an even number of vectors.
     const columns = s.columns <= 2 ? s.columns : (s.columns / space.lanes) % 2 === 0 ? 2 : 1
     const rows = Math.min(s.rows, 12)
+    const block = s.algorithm === 'spatialPack' ? Math.max(s.block, 16) : 1
     return {
       ...s,
       rows: Math.min(rows, Math.floor(space.most / columns)),
       columns,
-      block: 1,
+      block,
       unroll: 1,
       ahead: false,
     }
@@ -151,10 +152,10 @@ export function crossover(a: Schedule, b: Schedule, space: Space, r: Rng): Sched
 export function firstSchedules(start: Schedule, space: Space, x: Extent): Schedule[] {
   const { rows, columns, lanes } = space
   const dense = start.sparse ? { rows: rows.at(-1)!, columns: columns[Math.min(1, columns.length - 1)]! } : {}
-  const sparse = start.sparse ? {} : { rows: 48 / lanes, columns: 1 }
+  const sparse = start.sparse ? {} : { rows: lanes >= 16 ? 4 : 8, columns: 1, block: 4096 }
   return space.algorithms.map(([algorithm, isSparse]) => {
     const s = { ...start, algorithm, sparse: isSparse, ...(isSparse ? sparse : dense) }
-    const same = isSparse || (!start.sparse && algorithm === start.algorithm)
+    const same = isSparse || algorithm === start.algorithm
     return normal(same ? s : { ...s, block: defaultBlock(x, algorithm, s.rows) }, space)
   })
 }

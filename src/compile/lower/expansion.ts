@@ -28,7 +28,15 @@ export function expansionOf(x: Lowering, c: Conv, input: View, bias: View | unde
   const [height, width] = shape.slice(c.first, c.first + 2) as [number, number]
   const [sy, sx] = [input.strides[c.first]!, input.strides[c.first + 1]!]
   if (sx !== 1 || x.epilogue.operands.length > 0) return undefined
-  const csr = compressed(filter, [0, filter.shape[0]!], 1, 1, false, (i) => i * input.strides[c.channel]!)
+  const csr = compressed(
+    filter,
+    [0, filter.shape[0]!],
+    [0, filter.shape[1]!],
+    1,
+    1,
+    false,
+    (i) => i * input.strides[c.channel]!,
+  )
   const hold = (name: 'weights' | 'places' | 'starts'): View => {
     const data = csr[name]
     const dtype = data instanceof Float32Array ? 'float32' : 'int32'

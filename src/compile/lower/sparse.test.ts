@@ -68,11 +68,11 @@ class Convolutions {
 }
 
 /** Names of the kernels that compute sparse convolutions, after every engine's loops were verified and interpreted. */
-function interpreted(graph: Graph, inputs: readonly Tensor[]): string[] {
+function interpreted(graph: Graph, inputs: readonly Tensor[], schedules = scheduled): string[] {
   const want = evaluate(graph, inputs) as Tensor[]
   const names = (['c-avx512', 'wasm-fast', 'wasm-safe'] as const).map((name) => {
     const engine = engines[name]
-    const program = compile(graph, { engine, schedule: (node, x) => scheduled(node, x, engine) })
+    const program = compile(graph, { engine, schedule: (node, x) => schedules(node, x, engine) })
     for (const k of program.kernels) expect(checkLoops(k)).toEqual([])
     const got = interpret(
       program,
@@ -172,6 +172,12 @@ test('pairs of filters with one pattern of zeros share what they read from a til
   }
   g.b.output(x)
   expect(interpreted(g.b.finish(), [normal([1, 9, 10, 10])])).toEqual(['sparse_tiles'])
+})
+
+test('passes over parts of the channels add up, of every one in a row', () => {
+  const { graph, inputs } = row(1, [8, 12], 'channelsFirst', [21, 17, 6])
+  const passes = parseSchedules('{"*": {"algorithm": "spatialPack", "sparse": true, "block": 6}}')
+  expect(interpreted(graph, inputs, passes)).toEqual(['sparse_tiles'])
 })
 
 test('a filter without any weight gives its bias', () => {

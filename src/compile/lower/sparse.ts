@@ -8,7 +8,7 @@ import { numbers, productOf, sizeOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'
 import type { KernelBuilder } from '../build.ts'
 import { assign, declare, element, loop, plus, repeat, type Statement, times } from '../loops.ts'
-import type { Schedule } from '../schedule.ts'
+import { evenTiles, type Schedule } from '../schedule.ts'
 import { collapse, type View } from '../view.ts'
 import { copyLoops, type Lowering, type TiledResults } from './lowering.ts'
 import { type Tile, tilesOf } from './tiles.ts'
@@ -77,6 +77,7 @@ type Compressed = {
 export function compressed(
   w: Tensor,
   range: readonly [from: number, to: number],
+  among: readonly [from: number, to: number],
   size: number,
   unroll: number,
   sorted: boolean,
@@ -87,7 +88,7 @@ export function compressed(
   const blocks: { filter: number; at: number[] }[] = []
   for (let filter = range[0]; filter < range[1]; filter += size) {
     const at: number[] = []
-    for (let k = 0; k < depth; k++)
+    for (let k = among[0]; k < among[1]; k++)
       for (let i = 0; i < size; i++)
         if (values[(filter + i) * depth + k] !== 0) {
           at.push(k)
@@ -190,45 +191,67 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
   const rows = Math.min(s.rows, before?.rows ?? s.rows)
   const tiling = tilesOf(laid[0]!.shape, rows, x.engine.lanes)
   const width = before?.width ?? tiling.most * tiling.lanes
-  const placeOf = (k: number): number => {
-    if (packs) return k * width
-    let [place, n] = [0, k]
-    for (let d = rank; d >= 0; d--) {
-      place += (n % depthShape[d]!) * depthStrides[d]!
-      n = Math.floor(n / depthShape[d]!)
-    }
-    return place
-  }
+  const taps = sizeOf(kernel)
   const size = Math.max(1, Math.min(s.columns, 2))
   const whole = filters - (filters % size)
-  const blocks = (
-    [
-      [0, whole, size],
-      [whole, filters, 1],
-    ] as const
-  )
-    .filter(([a, b]) => a < b)
-    .map(([a, b, size]) => {
-      const csr = compressed(filter, [a, b], size, s.unroll, true, placeOf)
-      const hold = (name: keyof Compressed): View => {
-        const data = csr[name]
-        const dtype = data instanceof Float32Array ? 'float32' : 'int32'
-        return x.program.constant({ dtype, shape: [data.length], data }, `${x.op}.${name}`)
+  // What one pass over the filters reads should stay in the first-level cache: a part of the channels at a time.
+  // Every pass has code of its own: four at most.
+  const each = packs
+    ? Math.max(Math.ceil(channels / 4), Math.min(channels, Math.floor(s.block / taps)))
+    : channels
+  const passes = evenTiles(channels, each)
+  let channel = 0
+  const parts = Array.from({ length: passes.tiles }, (_, pass) => {
+    const from = channel
+    channel += pass < passes.count ? passes.size : passes.size - 1
+    const placeOf = (k: number): number => {
+      if (packs) return (before ? k : k - from * taps) * width
+      let [place, n] = [0, k]
+      for (let d = rank; d >= 0; d--) {
+        place += (n % depthShape[d]!) * depthStrides[d]!
+        n = Math.floor(n / depthShape[d]!)
       }
-      return {
-        size,
-        count: csr.filters.length,
-        weights: hold('weights'),
-        places: hold('places'),
-        starts: hold('starts'),
-        filters: hold('filters'),
-        products: csr.weights.length,
-      }
-    })
+      return place
+    }
+    const blocks = (
+      [
+        [0, whole, size],
+        [whole, filters, 1],
+      ] as const
+    )
+      .filter(([a, b]) => a < b)
+      .map(([a, b, size]) => {
+        const among = [from * taps, channel * taps] as const
+        const csr = compressed(filter, [a, b], among, size, s.unroll, true, placeOf)
+        const hold = (name: keyof Compressed): View => {
+          const data = csr[name]
+          const dtype = data instanceof Float32Array ? 'float32' : 'int32'
+          return x.program.constant({ dtype, shape: [data.length], data }, `${x.op}.${name}`)
+        }
+        return {
+          size,
+          count: csr.filters.length,
+          weights: hold('weights'),
+          places: hold('places'),
+          starts: hold('starts'),
+          filters: hold('filters'),
+          products: csr.weights.length,
+        }
+      })
+    return { from, to: channel, first: pass === 0, last: pass === passes.tiles - 1, blocks }
+  })
+  type Part = (typeof parts)[number]
   const offsetOf = (v: View, at: readonly number[]): number =>
     at.reduce((sum, i, d) => sum + i * v.strides[d]!, 0)
 
-  const pack = (k: KernelBuilder, { lanes, at }: Tile, source: View, base: Expr, to: number): Statement[] => {
+  const pack = (
+    k: KernelBuilder,
+    part: Part,
+    { lanes, at }: Tile,
+    source: View,
+    base: Expr,
+    to: number,
+  ): Statement[] => {
     const nest = (d: number, place: Expr, row: Expr): Statement[] =>
       d > rank
         ? at.map((index, v) => {
@@ -236,15 +259,19 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
             const value = k.loadStrided(source.buffer, from, source.strides.at(-1)!, lanes)
             return k.storePlace(to, plus(times(row, width), v * lanes), value)
           })
-        : loop(k.name('c'), 0, depthShape[d]!, (i) =>
+        : loop(k.name('c'), 0, d === 0 ? part.to - part.from : depthShape[d]!, (i) =>
             nest(d + 1, plus(place, times(i, depthStrides[d]!)), plus(times(row, depthShape[d]!), i)),
           )
-    return nest(0, base, constant(0))
+    return nest(0, plus(base, part.from * depthStrides[0]!), constant(0))
   }
-  /** Results of a tile whose input `read` gives: to memory, and to `results` where a reader takes them from there. */
+  /**
+   * Results of a tile whose input `read` gives: to memory, and to `results` where a reader takes them from there. Sums of the passes
+   * before lie where results go.
+   */
   const products = (
     k: KernelBuilder,
-    p: (typeof blocks)[number],
+    part: Part,
+    p: Part['blocks'][number],
     { lanes, at }: Tile,
     read: (place: Expr, v: number) => Expr,
     finals: readonly View[],
@@ -279,7 +306,9 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
           }),
         ]
       }
+      const sumAt = (i: number, v: number): Expr => plus(times(filterAt(i), width), v * lanes)
       const result = (a: string, i: number, index: readonly number[], v: number): Statement[] => {
+        if (!part.last) return [k.storePlace(results, sumAt(i, v), element(a, v))]
         const place = (n: number): Expr =>
           plus(
             plus(bases[n]!, times(filterAt(i), wholes[n]!.strides[c.channel]!)),
@@ -298,18 +327,23 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
         return [
           hold,
           ...(to ? [k.storePlace(to.buffer, place(0), value)] : []),
-          ...(defer ? [k.storePlace(results, plus(times(filterAt(i), width), v * lanes), value)] : []),
+          ...(defer ? [k.storePlace(results, sumAt(i, v), value)] : []),
         ]
       }
       return [
         holdFilter,
         s0,
         s1,
-        ...acc.map((a, i) => {
+        ...acc.flatMap((a, i) => {
+          if (!part.first)
+            return [
+              declare(a, type, repeat(constant(0, 'float32'), lanes), at.length),
+              ...at.map((_, v) => assign(a, k.loadPlace(results, sumAt(i, v), lanes), v)),
+            ]
           const start = c.bias
             ? k.loadPlace(c.bias.buffer, plus(times(filterAt(i), c.bias.strides[0]!), c.bias.offset))
             : constant(0, 'float32')
-          return declare(a, type, repeat(start, lanes), at.length)
+          return [declare(a, type, repeat(start, lanes), at.length)]
         }),
         ...loop(k.name('e'), e0, e1, (e) =>
           Array.from({ length: s.unroll }, (_, i) => step(plus(times(e, s.unroll), i))).flat(),
@@ -319,10 +353,14 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
     })
   const made: TiledResults = {
     kind: 'tiles',
-    macs: (before?.macs ?? 0) + blocks.reduce((n, b) => n + b.products, 0) * pixels,
+    macs: (before?.macs ?? 0) + parts.flatMap((p) => p.blocks).reduce((n, b) => n + b.products, 0) * pixels,
     rows,
     width,
-    depth: Math.max(before?.depth ?? 0, packs ? sizeOf(depthShape) : 0, defer ? filters : 0),
+    depth: Math.max(
+      before?.depth ?? 0,
+      packs ? passes.size * taps : 0,
+      defer || parts.length > 1 ? filters : 0,
+    ),
     nonZeros,
     views,
     make(k, tile, input, results) {
@@ -341,8 +379,10 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
       return [
         ...(before?.make(k, { ...tile, views: theirs }, results, input) ?? []),
         ...begins.map(([hold]) => hold),
-        ...(packs && !before ? pack(k, tile, source, base, input) : []),
-        ...blocks.flatMap((p) => products(k, p, tile, read, finals, bases, results)),
+        ...parts.flatMap((part) => [
+          ...(packs && !before ? pack(k, part, tile, source, base, input) : []),
+          ...part.blocks.flatMap((p) => products(k, part, p, tile, read, finals, bases, results)),
+        ]),
       ]
     },
   }
@@ -351,7 +391,7 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
     return
   }
   // Of those computed together, each but the first reads from one of two packed tiles and writes to the other.
-  const [input, results] = [packs, before].map((wanted) =>
+  const [input, results] = [packs, before || parts.length > 1].map((wanted) =>
     wanted ? x.program.buffer(`${x.op}.tile`, 'float32', made.depth * width, 'scratch') : 0,
   )
   x.step(

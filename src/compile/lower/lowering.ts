@@ -51,8 +51,6 @@ export type TiledResults = {
   /** Elements of a row of a tile in scratch memory, and the most rows (channels, or channels × taps) that one needs. */
   readonly width: number
   readonly depth: number
-  /** Of all filters that make it. */
-  readonly nonZeros: number
   /** What is read and written on the way, of shape [batch, pixel…]: how it lies decides on the tiles. */
   readonly views: readonly View[]
   /** Writes a tile of `views` to `results`, scratch memory; `input`: more of it. */

@@ -156,6 +156,13 @@ test('operands of every kind go into the epilogue of a tile', () => {
   }
 })
 
+test('a tile of whole rows is no wider than what the convolution before gives', () => {
+  const g = new Convolutions()
+  const x = g.relu6(g.conv(g.input(1, 6, [3, 32]), 10))
+  g.b.output(g.b.node('add', [g.conv(x, 9), g.b.constant(normal([1, 1, 3, 1]))]))
+  expect(interpreted(g.b.finish(), [normal([1, 6, 3, 32])])).toEqual(['sparse_tiles'])
+})
+
 test('pairs of filters with one pattern of zeros share what they read from a tile', () => {
   const g = new Convolutions()
   let x = g.input(1, 9, [10, 10])

@@ -116,9 +116,6 @@ export function compressed(
   }
 }
 
-/** Weights of convolutions computed together, with their places: half of a second-level cache of 1 MB. */
-const together = 2 ** 16
-
 export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
   const { from, filter } = c
   const [filters, channels] = filter.shape as [number, number]
@@ -162,8 +159,7 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
   const { operands } = x.epilogue
   const alongPixels = (v: View): boolean => [0, 1].includes(collapse([pixelsOf(v)])[0]!.strides.at(-1)!)
   const finishes = operands.every(alongPixels)
-  const nonZeros = (before?.nonZeros ?? 0) + Math.round(densityOf(filter).density * filter.data.length)
-  const offered = x.defer?.kind === 'tiles' && finishes && nonZeros <= together ? x.defer : undefined
+  const offered = x.defer?.kind === 'tiles' && finishes ? x.defer : undefined
   const kept = !offered || offered.kept ? x.output(0) : undefined
   /** Tiles of all that is computed together are pieces of one run of pixels. */
   const inOneRun = (views: readonly View[]): boolean => collapse(views)[0]!.shape.at(-1)! >= sizeOf(spatial)
@@ -354,14 +350,13 @@ export function sparseConv(x: Lowering, c: SparseConv, s: Schedule): void {
   const made: TiledResults = {
     kind: 'tiles',
     macs: (before?.macs ?? 0) + parts.flatMap((p) => p.blocks).reduce((n, b) => n + b.products, 0) * pixels,
-    rows,
+    rows: tiling.most,
     width,
     depth: Math.max(
       before?.depth ?? 0,
       packs ? passes.size * taps : 0,
       defer || parts.length > 1 ? filters : 0,
     ),
-    nonZeros,
     views,
     make(k, tile, input, results) {
       const [theirs, finals] = [tile.views.slice(0, sources.length), tile.views.slice(sources.length)]

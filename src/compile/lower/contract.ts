@@ -87,61 +87,72 @@ export type Source = {
 
 /** Packs one group into `to` from `start`. Padding columns stay zero. */
 export function packPanels(p: Panels, from: Source, to: TensorData, start: number): void {
-  const { depth } = from
-  const [taps, step, next] = from.strides
-  const [data, target] = [from.data as Float32Array, to as Float32Array]
-  const size = depth[0] * depth[1]
-  const pair = from.pair ?? 1
-  const factors = new Float64Array(p.columns)
+  const size = from.depth[0] * from.depth[1]
+  const next = from.strides[2]
+  const { factor } = from
   for (let first = 0; first < from.columns; first += p.columns) {
-    const panel = first / p.columns
-    const width = panel < p.full ? p.columns : p.tail
-    const count = Math.min(width, from.columns - first)
-    let at = start + panel * p.columns * size
-    // Neighbours in the depth stand side by side.
-    const after = (i: number): number => Math.floor(i / pair) * width * pair + (i % pair)
-    const [one, two, three] = [after(1), after(2), after(3)]
-    if (from.factor)
-      for (let n = 0; n < count; n++) factors[n] = from.factor(from.offset + (first + n) * next)
-    for (let outer = 0; outer < depth[0]; outer++) {
-      let row = from.offset + outer * taps + first * next
-      let inner = 0
-      // Four steps at once take half the time.
-      for (; inner + 4 <= depth[1]; inner += 4) {
-        let place = row
-        let to = at
-        if (from.factor)
-          for (let n = 0; n < count; n++) {
-            const f = factors[n]!
-            target[to] = data[place]! * f
-            target[to + one] = data[place + step]! * f
-            target[to + two] = data[place + 2 * step]! * f
-            target[to + three] = data[place + 3 * step]! * f
-            to += pair
-            place += next
-          }
-        else
-          for (let n = 0; n < count; n++) {
-            target[to] = data[place]!
-            target[to + one] = data[place + step]!
-            target[to + two] = data[place + 2 * step]!
-            target[to + three] = data[place + 3 * step]!
-            to += pair
-            place += next
-          }
-        row += 4 * step
-        at += 4 * width
-      }
-      const rest = depth[1] - inner
-      for (let i = 0; i < rest; i++) {
-        for (let n = 0; n < count; n++) {
-          const value = data[row + n * next]!
-          target[at + n * pair + after(i)] = from.factor ? value * factors[n]! : value
+    const width = first / p.columns < p.full ? p.columns : p.tail
+    const columns = Math.min(width, from.columns - first)
+    const offset = from.offset + first * next
+    const factors = factor && Float64Array.from({ length: columns }, (_, n) => factor(offset + n * next))
+    packPanel({ ...from, offset, columns }, factors, width, to as Float32Array, start + first * size)
+  }
+}
+
+/** One panel: a function of its own, because engines make better code of what is called often than of a loop that runs long. */
+function packPanel(
+  from: Source,
+  factors: Float64Array | undefined,
+  width: number,
+  target: Float32Array,
+  start: number,
+): void {
+  const data = from.data as Float32Array
+  const { depth, offset, columns } = from
+  const [taps, step, next] = from.strides
+  const pair = from.pair ?? 1
+  // Neighbours in the depth stand side by side.
+  const after = (i: number): number => Math.floor(i / pair) * width * pair + (i % pair)
+  const [one, two, three] = [after(1), after(2), after(3)]
+  let at = start
+  for (let outer = 0; outer < depth[0]; outer++) {
+    let row = offset + outer * taps
+    let inner = 0
+    // Four steps at once take half the time.
+    for (; inner + 4 <= depth[1]; inner += 4) {
+      let place = row
+      let to = at
+      if (factors)
+        for (let n = 0; n < columns; n++) {
+          const f = factors[n]!
+          target[to] = data[place]! * f
+          target[to + one] = data[place + step]! * f
+          target[to + two] = data[place + 2 * step]! * f
+          target[to + three] = data[place + 3 * step]! * f
+          to += pair
+          place += next
         }
-        row += step
-      }
-      at += rest * width
+      else
+        for (let n = 0; n < columns; n++) {
+          target[to] = data[place]!
+          target[to + one] = data[place + step]!
+          target[to + two] = data[place + 2 * step]!
+          target[to + three] = data[place + 3 * step]!
+          to += pair
+          place += next
+        }
+      row += 4 * step
+      at += 4 * width
     }
+    const rest = depth[1] - inner
+    for (let i = 0; i < rest; i++) {
+      for (let n = 0; n < columns; n++) {
+        const value = data[row + n * next]!
+        target[at + n * pair + after(i)] = factors ? value * factors[n]! : value
+      }
+      row += step
+    }
+    at += rest * width
   }
 }
 

@@ -142,6 +142,38 @@ function tileOf(
   rowOfSix(c0, c1, c2, to, at + 5 * down, step)
 }
 
+/** Tiles of `count` filters that follow each other, `apart` in the results. */
+function tilesOf(
+  n: number,
+  g: ArrayLike<number>,
+  i: number,
+  count: number,
+  factor: number,
+  to: Float32Array,
+  at: number,
+  apart: number,
+  step: number,
+): void {
+  for (let k = 0; k < count; k++) tileOf(n, g, i + 9 * k, factor, to, at + k * apart, step)
+}
+
+/** The same of 5×5 filters for F(2×2). */
+function fiveTapTilesOf(
+  g: ArrayLike<number>,
+  i: number,
+  count: number,
+  to: Float32Array,
+  at: number,
+  apart: number,
+  step: number,
+): void {
+  for (let k = 0; k < count; k++) {
+    for (let x = 0; x < 5; x++) rowOfFiveTaps(g, i + 25 * k + x, 5, half, x, 5)
+    for (let y = 0; y < 6; y++) rowOfFiveTaps(half, y * 5, 1, to, at + k * apart + y * 6 * step, step)
+  }
+}
+const half = new Float64Array(30)
+
 type Row = readonly Expr[]
 type Holder = { let(e: Expr): Expr; k(n: number): Expr }
 /** In what a convolution is computed: transformed inputs are kept as `tile`. */
@@ -206,7 +238,6 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
   const [filters, channels] = w.shape as [number, number]
   const product = taps === 3 ? productOf(w) : undefined
   const data = numbers(product?.of ?? w)
-  const half = new Float64Array(30)
   // Some rows of a panel for every position, before they are written where they belong in one piece: the positions lie powers of two
   // apart, which caches don't like.
   const block = 16
@@ -219,16 +250,10 @@ function transformFilters(w: Tensor, f: Winograd, p: Panels, to: Float32Array): 
       const size = taken * width
       if (count < width) rows.fill(0)
       for (let column = 0; column < count; column++) {
+        const g = ((first + column) * channels + start) * taps * taps
         const factor = product ? product.by[first + column]! : 1
-        for (let row = 0; row < taken; row++) {
-          const g = ((first + column) * channels + start + row) * taps * taps
-          const at = row * width + column
-          if (taps === 3) tileOf(n, data, g, factor, rows, at, size)
-          else {
-            for (let x = 0; x < 5; x++) rowOfFiveTaps(data, g + x, 5, half, x, 5)
-            for (let i = 0; i < 6; i++) rowOfFiveTaps(half, i * 5, 1, rows, i * 6 * size + at, size)
-          }
-        }
+        if (taps === 3) tilesOf(n, data, g, taken, factor, rows, column, width, size)
+        else fiveTapTilesOf(data, g, taken, rows, column, width, size)
       }
       for (let position = 0; position < n * n; position++) {
         const from = position * size

@@ -62,7 +62,9 @@ export const c: Target = {
     // C99 without vectors, what `convert` writes for any processor.
     { name: 'portable', options: { vector: 'none' }, onRequest: true },
   ],
-  presence: async () => {
+  presence: async (options = {}) => {
+    const { vector } = optionsOf(options)
+    if (!hasVector(vector)) return { present: false, reason: `this processor has no ${vector}.` }
     const compiler = findCompiler()
     return compiler
       ? { present: true, version: compiler.version }

@@ -103,3 +103,19 @@ test.for(['channelsFirst', 'channelsLast'])(
     expect(Math.max(...far)).toBe(0)
   },
 )
+
+test('a transposed convolution sums over its inputs and the taps that fall on one result', () => {
+  const b = new GraphBuilder('up')
+  const v = b.input('x', { kind: 'tensor', dtype: 'float32', shape: [1, 64, 3, 3] })
+  const image = tensorOf('float32', [1, 64, 3, 3], new Array(576).fill(1))
+  const filter = (taps: number): Tensor =>
+    tensorOf('float32', [64, 2, taps, taps], new Array(128 * taps * taps).fill(1))
+  const products = (taps: number, attributes: Node['attributes']): string => {
+    b.node('convTranspose2d', [v, b.constant(filter(taps))], attributes)
+    const made = b.finish().nodes.at(-1)!
+    return boundNode(made, [image, filter(taps)], evaluateNode(made, [image, filter(taps)])).how
+  }
+  expect(products(2, { strides: [2, 2] })).toBe('65 products')
+  expect(products(3, { strides: [2, 2] })).toBe('257 products')
+  expect(products(3, { strides: [1, 1], groups: 2 })).toBe('289 products')
+})

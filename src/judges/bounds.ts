@@ -9,7 +9,7 @@ import { type DType, isFloat, unitRoundoff } from '../core/dtype.ts'
 import { rng } from '../core/rng.ts'
 import { numbers, stridesOf, type Tensor, tensorOf } from '../core/tensor.ts'
 import { evaluateNode } from '../ir/evaluate.ts'
-import { numberOf } from '../ir/op.ts'
+import { numberOf, numbersOf } from '../ir/op.ts'
 import { boundFormula, forEachBroadcast } from '../ir/ops/elementwise.ts'
 import { opNamed } from '../ir/ops/index.ts'
 import { type Datum, isGraph, isTensor, type Node } from '../ir/types.ts'
@@ -22,6 +22,12 @@ type Length = (node: Node, inputs: readonly (Tensor | undefined)[], result: Tens
 
 const size = (t: Tensor | undefined): number => t?.data.length ?? 1
 const filterLength: Length = (_n, [, w]) => size(w) / (w?.shape[0] || 1) + 1
+/** Of a filter [I, O/groups, …] whose taps fall on every stride-th result. */
+const transposedLength: Length = ({ attributes }, [, w]) => {
+  const [strides, dilations] = [numbersOf(attributes, 'strides'), numbersOf(attributes, 'dilations')]
+  const taps = w!.shape.slice(2).map((k, d) => (dilations[d] === 1 ? Math.ceil(k / strides[d]!) : k))
+  return taps.reduce((a, b) => a * b, w!.shape[0]! / numberOf(attributes, 'groups')) + 1
+}
 const perOutput: Length = (_n, [x], result) => Math.max(1, size(x) / Math.max(1, size(result)))
 
 /** Operators that are sums of products of their inputs: evaluated on magnitudes they give Σ|x||w|. */
@@ -30,9 +36,9 @@ const sums: Readonly<Record<string, Length>> = {
   conv1d: filterLength,
   conv2d: filterLength,
   conv3d: filterLength,
-  convTranspose1d: filterLength,
-  convTranspose2d: filterLength,
-  convTranspose3d: filterLength,
+  convTranspose1d: transposedLength,
+  convTranspose2d: transposedLength,
+  convTranspose3d: transposedLength,
   averagePool1d: (n) => kernel(n),
   averagePool2d: (n) => kernel(n),
   averagePool3d: (n) => kernel(n),

@@ -91,6 +91,19 @@ test('a winner that a second measurement does not confirm leaves the default, at
   expect(first!.after).toEqual(first!.before)
 })
 
+test('a moment in which the default was slow makes no candidate fast', async () => {
+  let n = 0
+  const { device } = fake({
+    async measure(s) {
+      const slow = ++n % 3 === 0 ? 10 : 1
+      return { code: JSON.stringify(s), status: 'measured', ms: s.rows, defaultMs: 6 * slow }
+    },
+  })
+  const [first] = (await run(fresh(), { device })).kernels
+  expect(Math.max(...first!.curve.map((c) => c.ratio))).toBeLessThanOrEqual(6)
+  expect(first!.ratio).toBe(6 / first!.after.rows)
+})
+
 test('candidates that fail or are wrong are records, and the search goes on', async () => {
   const path = fresh()
   let n = 0

@@ -5,6 +5,7 @@ import { type Kernel, kernelsOf } from '../compile/kernels.ts'
 import { isStaticGraph, prepare, uncompilable } from '../compile/prepare.ts'
 import { defaultSchedule, type Engine, type Schedule } from '../compile/schedule.ts'
 import { InputError } from '../core/errors.ts'
+import { median } from '../core/statistics.ts'
 import type { Graph } from '../ir/types.ts'
 import { type Trial, type Tuner, tuner } from '../search/tune.ts'
 import { scheduleKey } from '../search/tune-space.ts'
@@ -223,10 +224,14 @@ async function attempt(s: Search, schedule: Schedule, place: Place): Promise<Tri
     m.status === 'same'
       ? (s.codes.get(m.code ?? '') ?? 1)
       : m.status === 'measured'
-        ? m.defaultMs! / m.ms!
+        ? Math.min(m.defaultMs!, usualDefault(s, m.defaultMs!)) / m.ms!
         : 0
   return { kind: 'trial', kernel: s.kernel.key, ...place, before: s.tuner.start, schedule, ratio, ...m }
 }
+
+/** What the default usually takes: a moment in which it took three times as long makes no candidate three times as fast. */
+const usualDefault = (s: Search, latest: number): number =>
+  median([...s.trials.flatMap((t) => (t.status === 'measured' ? [t.defaultMs!] : [])), latest])
 
 const bestOf = (s: Search): number => s.tuner.best(1)[0]?.ratio ?? 1
 

@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { InputError } from '../src/core/errors.ts'
 import { benchSubjects } from '../src/studies/bench.ts'
 import type { BenchOptions, BenchSubject } from '../src/studies/bench-options.ts'
 import { subjectName } from '../src/studies/bench-options.ts'
@@ -25,7 +26,10 @@ export type Arguments = {
   >
 }
 
-/** `--models a,b --targets wasm:fast,c --threads 1,2 --repeats 15 --sample 100 --clock cpu --per-node --agree --out DIR`. */
+/**
+ * `--models a,b --targets wasm:fast,c --threads 1,2 --repeats 15 --sample 100 --clock cpu --per-node --agree --allow mnn=1e-3 --out DIR`.
+ * `--allow`: the largest error of a peer that is less accurate than is promised of ours.
+ */
 export function readArguments(defaults: {
   readonly models: readonly string[]
   readonly targets: readonly string[]
@@ -42,17 +46,22 @@ export function readArguments(defaults: {
       clock: { type: 'string', default: 'wall' },
       'per-node': { type: 'boolean', default: false },
       agree: { type: 'boolean', default: false },
+      allow: { type: 'string', default: '' },
       out: { type: 'string' },
     },
   })
   const list = (text: string): string[] => text.split(',').filter(Boolean)
+  const allowed = new Map(list(values.allow).map(allowance))
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort(new Error('stopped')))
   return {
     models: list(values.models),
     subjects: list(values.targets).flatMap((name) => {
       try {
-        return benchSubjects([name])
+        return benchSubjects([name]).map((s) => {
+          const within = allowed.get(s.target.name)
+          return within === undefined ? s : { ...s, within }
+        })
       } catch (e) {
         // A target that isn't there costs its own rows only.
         process.stderr.write(`${(e as Error).message}\n`)
@@ -75,6 +84,15 @@ export function readArguments(defaults: {
       },
     },
   }
+}
+
+/** `mnn=1e-3`. Throws an InputError for ours: what is promised of them holds at an error that isn't an option. */
+function allowance(text: string): readonly [target: string, within: number] {
+  const [name = '', share] = text.split('=')
+  const within = Number(share)
+  if (name === 'c' || name === 'wasm' || !(within > 0))
+    throw new InputError(`--allow: expected PEER=ERROR, such as mnn=1e-3, got ${text}`)
+  return [name, within]
 }
 
 /** One promise: the subject has at least `ratio` times the peer's throughput. */

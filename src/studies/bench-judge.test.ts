@@ -56,6 +56,20 @@ test('the majority of different targets is right', () => {
   expect(judged[1]!.says).toMatch(/^against a: /)
 })
 
+test('an answer that is allowed a larger error is judged by the others and judges nobody', () => {
+  const a = answer('a', 1, 2)
+  const b = { ...answer('b', 1, 2), within: 1e-9 }
+  const peer = { ...answer('peer', 1, 2 + 2 ** -22), within: 1e-6 }
+  expect(judgeTogether(graph, [peer, { ...a, within: 1e-9 }, b])!.map((j) => j.verdict)).toEqual([
+    'rounding',
+    'same',
+    'same',
+  ])
+  expect(judgeTogether(graph, [peer, b])).toBeNull()
+  const strict = judgeTogether(graph, [{ ...peer, within: 1e-9 }, { ...a, within: 1e-9 }, b])!
+  expect(strict.map((j) => j.verdict)).toEqual(['different', 'same', 'same'])
+})
+
 test('variants of one target do not vouch for each other', () => {
   expect(judgeTogether(graph, [answer('a', 1, 2), answer('a', 1, 2)])).toBeNull()
   expect(judgeTogether(graph, [answer('a', 1, 2), answer('b', 1, 3)])).toBeNull()

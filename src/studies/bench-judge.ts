@@ -107,13 +107,18 @@ export type Answer = {
   readonly target: string
   readonly outputs: readonly Datum[]
   readonly amplification: number
+  /** Largest error allowed, as of `judgeOutputs`. */
+  readonly within?: number
 }
 
 /**
  * Judges answers by each other: the largest set that agrees with one of its members is taken to be right, provided that it
- * holds two different targets. null where no two agree: then nobody knows.
+ * holds two different targets. null where no two agree: then nobody knows. An answer that is allowed more than another is judged
+ * and judges nobody.
  */
-export function judgeTogether(graph: Graph, answers: readonly Answer[], within = Infinity): Judged[] | null {
+export function judgeTogether(graph: Graph, answers: readonly Answer[]): Judged[] | null {
+  const strictest = Math.min(...answers.map((a) => a.within ?? Infinity))
+  const judges = answers.map((a) => (a.within ?? Infinity) === strictest)
   const judged = answers.map((centre) => {
     const bounds = estimatedBounds(graph, centre.outputs)
     return answers.map((a) =>
@@ -121,12 +126,13 @@ export function judgeTogether(graph: Graph, answers: readonly Answer[], within =
         a.outputs,
         centre.outputs,
         bounds.map((b) => b * Math.max(a.amplification, centre.amplification)),
-        within,
+        a.within,
       ),
     )
   })
-  const agreeing = judged.map((row) => {
-    const members = answers.filter((_, i) => row[i]!.verdict !== 'different')
+  const agreeing = judged.map((row, centre) => {
+    if (!judges[centre]) return 0
+    const members = answers.filter((_, i) => judges[i] && row[i]!.verdict !== 'different')
     return new Set(members.map((m) => m.target)).size >= 2 ? members.length : 0
   })
   const most = Math.max(0, ...agreeing)
@@ -134,7 +140,7 @@ export function judgeTogether(graph: Graph, answers: readonly Answer[], within =
   const at = agreeing.indexOf(most)
   const centre = answers[at]!
   // The centre is judged by the first that agrees with it, so that nobody is judged by itself.
-  const other = judged[at]!.findIndex((j, i) => i !== at && j.verdict !== 'different')
+  const other = judged[at]!.findIndex((j, i) => i !== at && judges[i] && j.verdict !== 'different')
   return judged[at]!.map((j, i) => {
     const v = i === at ? judged[other]![at]! : j
     const against = answers[i === at ? other : at]!.target

@@ -10,6 +10,8 @@ export type BenchSubject = {
   /** A name for the options, or ''. */
   readonly variant: string
   readonly options: TargetOptions
+  /** Instead of the bench's own: a peer that pays for its speed with accuracy can be timed at the error that it has. */
+  readonly within?: number
 }
 
 export type BenchModel = {

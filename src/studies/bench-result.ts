@@ -28,6 +28,8 @@ export type BenchRow = {
   readonly says: string
   /** Largest error over the outputs, as a share of the largest expected value; null where none was found. */
   readonly error: number | null
+  /** Largest such error allowed; null where only rounding limits it. */
+  readonly within: number | null
   /** Largest error as a multiple of what rounding allows. */
   readonly boundRatio: number | null
   readonly medianMs: number | null

@@ -11,7 +11,7 @@ import type { Peak } from '../targets/peak.ts'
 import { systemTimes } from '../targets/processor.ts'
 import type { NodeTime } from '../targets/target.ts'
 import type { Opened, Question, Questions, Ran, Referred } from './bench-child.ts'
-import { estimatedBounds, type Judged, judgeOutputs, judgeTogether } from './bench-judge.ts'
+import { type Answer, estimatedBounds, type Judged, judgeOutputs, judgeTogether } from './bench-judge.ts'
 import { type BenchModel, type BenchOptions, type BenchSubject, subjectName } from './bench-options.ts'
 import { type BenchGroup, type BenchRatio, type BenchRow, rowName } from './bench-result.ts'
 
@@ -143,6 +143,7 @@ const emptyRow = {
   engine: '',
   version: null,
   error: null,
+  within: null,
   boundRatio: null,
   medianMs: null,
   p95Ms: null,
@@ -220,6 +221,9 @@ async function start(
   }
 }
 
+/** Largest error allowed, as a share of the largest expected value, where rounding alone doesn't limit it. */
+const withinOf = (s: BenchSubject, x: Context): number | undefined => s.within ?? x.options.within
+
 const amplificationOf = (r: Runner): number => Math.max(1, ...Object.values(r.opened.amplification))
 
 /** Gives every runner its verdict, before anything is timed. */
@@ -234,15 +238,21 @@ async function judge(
   if (model.expected) {
     for (const r of runners) {
       r.bounds = model.expected.bounds(r.subject.target.name)
-      r.judged = judgeOutputs(r.opened.outputs, model.expected.outputs, r.bounds, x.options.within)
+      r.judged = judgeOutputs(r.opened.outputs, model.expected.outputs, r.bounds, withinOf(r.subject, x))
     }
     return 'reference'
   }
   const together = (): boolean => {
-    const answers = runners.map((r) => {
-      return { target: r.subject.target.name, outputs: r.opened.outputs, amplification: amplificationOf(r) }
+    const answers = runners.map((r): Answer => {
+      const within = withinOf(r.subject, x)
+      return {
+        target: r.subject.target.name,
+        outputs: r.opened.outputs,
+        amplification: amplificationOf(r),
+        ...(within !== undefined && { within }),
+      }
     })
-    const judged = judgeTogether(model.graph, answers, x.options.within)
+    const judged = judgeTogether(model.graph, answers)
     for (const [i, r] of runners.entries()) if (judged) r.judged = judged[i]!
     return judged !== null
   }
@@ -258,12 +268,13 @@ async function judge(
     return null
   }
   for (const r of runners) {
-    r.judged = judgeOutputs(r.opened.outputs, reference.outputs, reference.bounds, x.options.within)
+    const within = withinOf(r.subject, x)
+    r.judged = judgeOutputs(r.opened.outputs, reference.outputs, reference.bounds, within)
     r.bounds = reference.bounds
     // An algorithm that is known to round more has a bound of its own.
     if (r.judged.verdict === 'different' && amplificationOf(r) > 1) {
       const own = await refer(model, file, macs, r.opened.amplification, x)
-      r.judged = judgeOutputs(r.opened.outputs, own.outputs, own.bounds, x.options.within)
+      r.judged = judgeOutputs(r.opened.outputs, own.outputs, own.bounds, within)
       r.bounds = own.bounds
     }
   }
@@ -359,7 +370,7 @@ async function judgeAgain(r: Runner, model: BenchModel, x: Context): Promise<voi
     const outputs = await ask(r.child, { op: 'outputs' }, x)
     const expected: readonly Datum[] = r.opened.outputs
     const bounds = r.bounds ?? estimatedBounds(model.graph, expected)
-    const same = judgeOutputs(outputs, expected, bounds, x.options.within)
+    const same = judgeOutputs(outputs, expected, bounds, withinOf(r.subject, x))
     if (same.verdict === 'different') {
       r.judged = { ...same, says: `the last run answered otherwise than the first: ${same.says}` }
     }
@@ -394,6 +405,7 @@ function rowOf(
     verdict: r.failed !== undefined ? 'failed' : (judged?.verdict ?? 'unchecked'),
     says: r.failed ?? judged?.says ?? 'nothing to compare its outputs with',
     error: judged?.error ?? null,
+    within: withinOf(r.subject, x) ?? null,
     boundRatio: judged?.boundRatio ?? null,
     medianMs,
     p95Ms: timed ? quantile(r.wall, 0.95) : null,

@@ -75,7 +75,7 @@ function rowCells(r: BenchRow): string[] {
     r.version ?? '',
     r.verdict === 'same'
       ? 'equal'
-      : `${r.verdict}${r.error ? ` (${significant(r.error, 2)} of the largest)` : ''}`,
+      : `${r.verdict}${r.error ? ` (${significant(r.error, 2)} of the largest${r.within === null ? '' : `, ${significant(r.within, 2)} allowed`})` : ''}`,
     ms(r.medianMs),
     ms(r.p95Ms),
     ms(r.cpuMs),

@@ -116,6 +116,8 @@ function bound(executable: NativeExecutable, graph: Graph, file: Graph, name: st
   const wanted = extra.map((v) => graph.values[v]!.name).filter((n) => known.has(n))
   return {
     facts: executable.facts,
+    lastMs: executable.lastMs,
+    lastCpuMs: executable.lastCpuMs,
     dispose: () => executable.dispose(),
     async run(inputs: readonly Datum[]): Promise<Datum[]> {
       const given = order.map((i) => inputs[i])

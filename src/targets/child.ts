@@ -2,9 +2,8 @@
 // waits without using the processor while it isn't asked, and is gone with its whole group when we are.
 
 import type { ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { killGroup, spawnGroup, watchMemory } from './processes.ts'
+import { killGroup, peakResidentBytes, processorMs, spawnGroup, watchMemory } from './processes.ts'
 
 /** What the child says, or why it says nothing more. */
 export type Reply = { readonly ok: unknown } | { readonly error: string; readonly name?: string }
@@ -34,9 +33,9 @@ export type Child = {
   readonly pid: number
   /** Sends a message and waits for the reply, at most `limitMs`: then the child is killed. One question at a time. */
   ask(message: unknown, limitMs: number, signal?: AbortSignal): Promise<unknown>
-  /** Most bytes ever resident, of the process itself; null where the system doesn't say. Memory that it shares counts. */
+  /** Most bytes ever resident, of the process and of those it started that still run; null where the system doesn't say. Memory that it shares counts. */
   peakBytes(): number | null
-  /** Milliseconds of processor time so far, all threads; null likewise. */
+  /** Milliseconds of processor time of the same so far, all threads; null likewise. */
   cpuMs(): number | null
   kill(): void
 }
@@ -129,24 +128,9 @@ export function startChild(module: URL, options: ChildOptions = {}): Child {
         })
       })
     },
-    peakBytes() {
-      const kb = /VmHWM:\s+(\d+) kB/.exec(readText(`/proc/${pid}/status`))?.[1]
-      return kb === undefined ? null : Number(kb) * 1024
-    },
-    cpuMs() {
-      // Fields 14 and 15, in hundredths of a second; the name in parentheses may hold spaces.
-      const fields = readText(`/proc/${pid}/stat`).split(') ').at(-1)!.split(' ')
-      return fields.length < 13 ? null : 10 * (Number(fields[11]) + Number(fields[12]))
-    },
+    peakBytes: () => peakResidentBytes(pid) || null,
+    cpuMs: () => processorMs(pid) || null,
     kill,
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
   }
 }
 

@@ -75,17 +75,40 @@ export function removeFolder(folder: string): void {
  * Resident bytes of a process and its descendants; 0 where the system has no /proc (there only the time limit holds).
  * Pages that processes share are counted once for each.
  */
-export function residentBytes(pid: number): number {
+export const residentBytes = (pid: number): number => memoryOf(pid, 'VmRSS')
+
+/** The most that each of them ever held; 0 likewise. */
+export const peakResidentBytes = (pid: number): number => memoryOf(pid, 'VmHWM')
+
+function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   let total = 0
-  for (const id of [pid, ...descendants(pid)]) {
-    try {
-      const kb = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1]
-      total += Number(kb ?? 0) * 1024
-    } catch {
-      // Ended meanwhile.
-    }
+  for (const status of readOfAll(pid, 'status')) {
+    total += Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) * 1024
   }
   return total
+}
+
+/** Milliseconds of processor time of a process and its descendants so far, all threads; 0 likewise. */
+export function processorMs(pid: number): number {
+  let total = 0
+  for (const stat of readOfAll(pid, 'stat')) {
+    // Fields 14 and 15, in hundredths of a second; the name in parentheses may hold spaces.
+    const fields = stat.split(') ').at(-1)!.split(' ')
+    total += 10 * (Number(fields[11]) + Number(fields[12]))
+  }
+  return total
+}
+
+/** A file of the system's about a process, and about each of its descendants. */
+function readOfAll(pid: number, file: string): string[] {
+  return [pid, ...descendants(pid)].flatMap((id) => {
+    try {
+      return [readFileSync(`/proc/${id}/${file}`, 'utf8')]
+    } catch {
+      // Ended meanwhile.
+      return []
+    }
+  })
 }
 
 function descendants(pid: number): number[] {

@@ -28,6 +28,8 @@ export type Executable = {
   readonly places?: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] }
   /** Milliseconds of the last run where it was made, without the way there and back; absent where there is no way. */
   lastMs?(): number
+  /** Processor time of that run, all threads, where it was made in another process than the one that asks. */
+  lastCpuMs?(): number
   /** How much the algorithms chosen for nodes amplify rounding over a plain sum of products (Winograd). */
   readonly amplification?: Amplification
   /** Facts worth printing beside every figure: engine, instruction set, threads. */
@@ -62,7 +64,7 @@ export type Target = {
   }[]
   /** The variant that a comparison of speed takes when none is named. The first where absent. */
   readonly fastest?: string
-  /** Too slow to run unless it is named: emulated machines. */
+  /** Not checked unless it is named: too slow (emulated machines), or made to be less accurate than its types (ncnn, MNN). */
   readonly onRequest?: boolean
   /** Somebody else's code, that would run in this process: a study runs it in another (isolate.ts). */
   readonly foreign?: boolean
@@ -101,5 +103,8 @@ export type NativeExecutable = {
   /** Runs once. The outputs in the file's own order, then the values named in `wanted`. */
   run(inputs: readonly Tensor[], wanted?: readonly string[]): Promise<readonly Tensor[]>
   dispose(): Promise<void>
+  /** Milliseconds of the last run in the runtime's own process, on the wall and of the processor, without the way there and back. */
+  lastMs(): number
+  lastCpuMs(): number
   readonly facts: Readonly<Record<string, string | number | boolean>>
 }

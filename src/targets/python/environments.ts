@@ -13,6 +13,8 @@ import type { Presence } from '../target.ts'
 type Environment = {
   /** What pip installs. */
   readonly packages: readonly string[]
+  /** What it installs without what that says it needs. */
+  readonly alone?: readonly string[]
   /** The distribution whose version stands for the runtime; any of them will do. */
   readonly distributions: readonly string[]
   /** Size on disk, told before a download begins. */
@@ -38,6 +40,14 @@ export const environments = {
     size: '0.1 GB',
   },
   openvino: { packages: ['openvino==2026.4.1', 'numpy'], distributions: ['openvino'], size: '0.2 GB' },
+  mnn: { packages: ['MNN==3.6.1', 'numpy'], distributions: ['MNN'], size: '0.2 GB' },
+  ncnn: {
+    packages: ['ncnn==1.0.20261020', 'numpy'],
+    // Its converter, a program of its own; it asks for PyTorch, which only its Python functions use.
+    alone: ['pnnx==20261020'],
+    distributions: ['ncnn'],
+    size: '0.2 GB',
+  },
 } as const satisfies Record<string, Environment>
 export type EnvironmentName = keyof typeof environments
 export const environmentNames = Object.keys(environments) as EnvironmentName[]
@@ -49,7 +59,10 @@ const pythonIn = (folder: string): string =>
   process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python')
 const markerIn = (folder: string): string => join(folder, 'strata.json')
 
-const planOf = (name: EnvironmentName): string => JSON.stringify({ packages: environments[name].packages })
+const planOf = (name: EnvironmentName): string => {
+  const { packages, alone }: Environment = environments[name]
+  return JSON.stringify({ packages, alone })
+}
 const isFinished = (name: EnvironmentName): boolean => {
   try {
     return readFileSync(markerIn(folderOf(name)), 'utf8') === planOf(name)
@@ -149,7 +162,7 @@ export async function peersAdd(names: readonly string[], options: PeersAddOption
 }
 
 async function add(name: EnvironmentName, options: PeersAddOptions): Promise<void> {
-  const { packages, size } = environments[name]
+  const { packages, alone = [], size }: Environment = environments[name]
   const say = (line: string): void => options.onProgress?.(name, line)
   if (isFinished(name)) return say('already there')
   const folder = folderOf(name)
@@ -169,13 +182,16 @@ async function add(name: EnvironmentName, options: PeersAddOptions): Promise<voi
       : await step(base, ['-m', 'venv', '--clear', folder])
     if (unmade) throw new InputError(`peers add ${name}: ${base} made no environment: ${unmade}`)
     const pip = ['-m', 'pip', 'install', '--disable-pip-version-check']
-    const uvPip = ['pip', 'install', '--compile-bytecode', '--python', python, ...packages]
+    const uvPip = ['pip', 'install', '--compile-bytecode', '--python', python]
     // uv resolves and downloads many times faster than pip; where it can't be had, pip does the same.
-    const failed = uv
-      ? await step('uv', uvPip)
+    const [command, install]: [string, string[]] = uv
+      ? ['uv', uvPip]
       : (await step(python, [...pip, 'uv'])) === undefined
-        ? await step(python, ['-m', 'uv', ...uvPip])
-        : await step(python, [...pip, ...packages])
+        ? [python, ['-m', 'uv', ...uvPip]]
+        : [python, pip]
+    const failed =
+      (await step(command, [...install, ...packages])) ??
+      (alone.length > 0 ? await step(command, [...install, '--no-deps', ...alone]) : undefined)
     if (failed) throw new InputError(`peers add ${name}: ${failed}. Run it again to go on where it stopped.`)
     writeFileSync(`${markerIn(folder)}.new`, planOf(name))
     renameSync(`${markerIn(folder)}.new`, markerIn(folder))

@@ -23,6 +23,9 @@ test.for(pythonPeers.map((p) => [p.name, p] as const))(
     const inputs = [normal([2, 3, 8, 8])]
     const executable = await peer.load(await peer.compile(graph, {}))
     const got = (await executable.run(inputs)) as Tensor[]
+    // Timed where it ran: there is no way there that takes no processor time.
+    expect(executable.lastMs!()).toBeGreaterThan(0)
+    expect(executable.lastCpuMs!()).toBeGreaterThan(0)
     await executable.dispose()
     const expected = evaluate(graph, inputs) as Tensor[]
     // 27 products of normal values: a few float32 roundings of sums below 32.
@@ -31,3 +34,12 @@ test.for(pythonPeers.map((p) => [p.name, p] as const))(
     })
   },
 )
+
+test('ncnn names the operators that it has no layer for', async (context) => {
+  const ncnn = pythonPeers.find((p) => p.name === 'ncnn')!
+  const presence = await ncnn.presence()
+  if (!presence.present) context.skip(`ncnn: ${presence.reason}`)
+  const b = new GraphBuilder('indices')
+  b.output(b.node('nonZero', [b.input('x', tensorType('float32', [2, 3]))]))
+  await expect(ncnn.load(await ncnn.compile(b.finish(), {}))).rejects.toThrow('ncnn: not supported: NonZero')
+})

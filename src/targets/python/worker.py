@@ -5,6 +5,7 @@ first argument names. What a runtime prints goes to standard error. When standar
 Nothing here decides what is right: it loads, runs and reports.
 """
 
+import collections
 import json
 import os
 import queue
@@ -20,6 +21,17 @@ FOLDER = sys.argv[1]
 
 class Refused(Exception):
     """What the user has to know, in one line."""
+
+
+class Unsupported(Exception):
+    """What the runtime can't run, all of it: how often each is there."""
+
+    def __init__(self, counts):
+        super().__init__("not supported: " + ", ".join(counts))
+        self.counts = counts
+
+
+UNCONVERTED = {"this graph, by its converter": 1}
 
 
 def untrusted(what):
@@ -79,6 +91,14 @@ def check_count(given, expected):
     if len(given) != len(expected):
         names = ", ".join(v["name"] for v in expected)
         raise Refused(f"expected {len(expected)} inputs ({names}), got {len(given)}")
+
+
+def timed(call):
+    """What the call returns, and its milliseconds: on the wall, and of the processor, all threads of this process."""
+    wall, processor = time.perf_counter(), time.process_time()
+    result = call()
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    return result, {"ms": wall * 1000, "cpuMs": processor * 1000}
 
 
 # --- TensorFlow Lite -------------------------------------------------------------------------------------------------
@@ -154,14 +174,12 @@ class Litert:
         self.model.reset_all_variables()
         for d, a in zip(self.ins, arrays):
             self.model.set_tensor(d["index"], a)
-        start = time.perf_counter()
-        self.model.invoke()
-        ms = (time.perf_counter() - start) * 1000
+        _, times = timed(self.model.invoke)
         for name in fetch:
             if name not in self.all:
                 raise Refused(f"no value {name}")
         wanted = [d["index"] for d in self.outs] + [self.all[n]["index"] for n in fetch]
-        return [self.model.get_tensor(i) for i in wanted], ms
+        return [self.model.get_tensor(i) for i in wanted], times
 
 
 # --- TensorFlow ------------------------------------------------------------------------------------------------------
@@ -364,9 +382,7 @@ class Session:
 
     def run(self, arrays, fetch):
         check_count(arrays, self.inputs)
-        start = time.perf_counter()
-        results = self.session.run(self.outs + list(fetch), dict(zip(self.ins, arrays)))
-        return results, (time.perf_counter() - start) * 1000
+        return timed(lambda: self.session.run(self.outs + list(fetch), dict(zip(self.ins, arrays))))
 
 
 # Functions of TensorFlow's that a Keras 2 TFOpLambda layer may name: arithmetic on tensors only.
@@ -486,10 +502,8 @@ class Keras:
                 self.probes[key] = self.library.Model(self.model.inputs, self.model.outputs + [self.inner[n] for n in fetch])
             model = self.probes[key]
         tensors = [self.tf.convert_to_tensor(a) for a in arrays]
-        start = time.perf_counter()
         given = tensors if len(tensors) > 1 else tensors[0]
-        results = self.tf.nest.flatten(model(given, training=False))
-        return [r.numpy() for r in results], (time.perf_counter() - start) * 1000
+        return timed(lambda: [r.numpy() for r in self.tf.nest.flatten(model(given, training=False))])
 
 
 def tensorflow_model(path, options):
@@ -545,10 +559,8 @@ class Torch:
         check_count(arrays, self.inputs)
         tensors = [self.torch.from_numpy(a.copy()) for a in arrays]
         with self.torch.no_grad():
-            start = time.perf_counter()
-            results = self.model(*tensors)
-            ms = (time.perf_counter() - start) * 1000
-        return [self.array(t) for t in self.flatten(results)], ms
+            results, times = timed(lambda: self.model(*tensors))
+        return [self.array(t) for t in self.flatten(results)], times
 
     def flatten(self, x):
         if isinstance(x, dict):
@@ -604,9 +616,7 @@ class Onnxruntime:
 
     def run(self, arrays, fetch):
         check_count(arrays, self.inputs)
-        start = time.perf_counter()
-        results = self.model.run(None, {v["name"]: a for v, a in zip(self.inputs, arrays)})
-        return results, (time.perf_counter() - start) * 1000
+        return timed(lambda: self.model.run(None, {v["name"]: a for v, a in zip(self.inputs, arrays)}))
 
 
 class Openvino:
@@ -631,9 +641,115 @@ class Openvino:
 
     def run(self, arrays, fetch):
         check_count(arrays, self.inputs)
-        start = time.perf_counter()
-        results = self.model(list(arrays))
-        return [results[p] for p in self.model.outputs], (time.perf_counter() - start) * 1000
+        results, times = timed(lambda: self.model(list(arrays)))
+        return [results[p] for p in self.model.outputs], times
+
+
+class Mnn:
+    """.onnx in MNN's CPU backend through MNN's own converter, in float32 (its default precision may be lower)."""
+
+    def __init__(self, path, options):
+        import subprocess
+
+        import MNN.expr
+        import MNN.nn
+
+        converted = path + ".mnn"
+        # The converter itself: the script around it, mnnconvert, installs a package that tells its makers of its use.
+        convert = [sys.executable, "-c", "import sys, _tools; _tools.mnnconvert(sys.argv)"]
+        files = ["-f", "ONNX", "--modelFile", path, "--MNNModel", converted, "--bizCode", "x"]
+        subprocess.run(convert + files, check=False)
+        if not os.path.exists(converted):
+            raise Unsupported(UNCONVERTED)
+        threads = options.get("threads", 1)
+        config = {"backend": "CPU", "numThread": threads, "precision": "high"}
+        self.model = MNN.nn.load_module_from_file(
+            converted, [], [], runtime_manager=MNN.nn.create_runtime_manager((config,))
+        )
+        os.remove(converted)
+        self.expr = MNN.expr
+        self.kinds = {k: getattr(MNN.expr, k.removesuffix("32")) for k in ("float32", "int32", "int64", "uint8", "int8")}
+        named = {v: k for k, v in self.kinds.items()}
+        info = self.model.get_info()
+        self.inputs = [value(n, named[v.dtype], v.shape) for n, v in zip(info["inputNames"], info["inputs"])]
+        # Types of outputs are known when they are computed.
+        self.outputs = [value(n, "float32", None) for n in info["outputNames"]]
+        self.values = []
+        self.facts = {"threads": threads}
+
+    def run(self, arrays, fetch):
+        check_count(arrays, self.inputs)
+        for v, a in zip(self.inputs, arrays):
+            if a.dtype.name not in self.kinds:
+                raise Refused(f"input {v['name']}: expected {', '.join(self.kinds)}, got {dtype_name(a.dtype)}")
+        given = [self.expr.const(a, list(a.shape), self.expr.NCHW, self.kinds[a.dtype.name]) for a in arrays]
+        # Reading belongs to it: what is computed may be put off until then.
+        return timed(lambda: [v.read() for v in self.model.forward(given)])
+
+
+class Ncnn:
+    """.onnx in ncnn through its own converter, pnnx, in float32 (by default it would round weights to float16)."""
+
+    def __init__(self, path, options):
+        import importlib.util
+        import subprocess
+
+        import ncnn
+
+        # A program in a package, which isn't imported because it would import PyTorch.
+        package = importlib.util.find_spec("pnnx")
+        if package is None:
+            raise Refused("its converter is missing. Install it with: pip install --no-deps pnnx")
+        pnnx = os.path.join(os.path.dirname(package.origin), "pnnx.exe" if sys.platform == "win32" else "pnnx")
+        subprocess.run([pnnx, path, "fp16=0"], check=False)
+        name = path.removesuffix(".onnx")
+        if not os.path.exists(f"{name}.ncnn.param"):
+            raise Unsupported(UNCONVERTED)
+        with open(f"{name}.ncnn.param", encoding="utf-8") as f:
+            layers = collections.Counter(line.split()[0] for line in f.read().splitlines()[2:])
+        # pnnx keeps what it has no layer for under the name that it had.
+        unknown = {n: count for n, count in sorted(layers.items()) if ncnn.layer_to_index(n) < 0}
+        if unknown:
+            raise Unsupported(unknown)
+        threads = options.get("threads", 1)
+        self.model = ncnn.Net()
+        opt = self.model.opt
+        opt.num_threads = threads
+        opt.use_fp16_storage = opt.use_fp16_packed = opt.use_fp16_arithmetic = False
+        if self.model.load_param(f"{name}.ncnn.param") or self.model.load_model(f"{name}.ncnn.bin"):
+            raise Refused("can't load what its converter made")
+        # Which axis is the batch, if any, is written in the example beside the model only.
+        with open(f"{name}_ncnn.py", encoding="utf-8") as f:
+            example = f.read()
+        batches = lambda call: [(n, int(b or 233)) for n, b in re.findall(call + r"(?:batch_index=(\d+))?\)", example)]
+        self.ins = batches(r"ncnn\.Mat\((in\d+)\.numpy\(\)(?:, )?")
+        self.outs = batches(r"from_numpy\((out\d+)\.numpy\(")
+        for made in os.listdir(FOLDER):
+            os.remove(os.path.join(FOLDER, made))
+        self.mat = ncnn.Mat
+        self.inputs = [value(n, "float32", None) for n, _ in self.ins]
+        self.outputs = [value(n, "float32", None) for n, _ in self.outs]
+        self.values = []
+        self.facts = {"threads": threads}
+
+    def run(self, arrays, fetch):
+        check_count(arrays, self.inputs)
+        for v, a in zip(self.inputs, arrays):
+            if a.dtype.name != "float32":
+                raise Refused(f"input {v['name']}: expected float32, got {dtype_name(a.dtype)}")
+        # Copied, because it wants memory that is aligned.
+        given = [self.mat(a, batch_index=batch).clone() for (_, batch), a in zip(self.ins, arrays)]
+
+        def run():
+            extractor = self.model.create_extractor()
+            for (name, _), a in zip(self.ins, given):
+                extractor.input(name, a)
+            return [extractor.extract(name) for name, _ in self.outs]
+
+        results, times = timed(run)
+        if any(status for status, _ in results):
+            raise Refused("failed to run")
+        return [a.numpy(batch_index=batch) for (_, batch), (_, a) in zip(self.outs, results)], times
 
 
 RUNTIMES = {
@@ -642,6 +758,8 @@ RUNTIMES = {
     "torch": Torch,
     "onnxruntime": Onnxruntime,
     "openvino": Openvino,
+    "mnn": Mnn,
+    "ncnn": Ncnn,
 }
 
 # --- requests --------------------------------------------------------------------------------------------------------
@@ -688,14 +806,16 @@ def main():
                 reply = {k: getattr(model, k) for k in ("inputs", "outputs", "values", "facts")}
             else:
                 arrays = [read_tensor(n) for n in request["inputs"]]
-                results, ms = model.run(arrays, request.get("fetch", []))
-                reply = {"outputs": [], "ms": ms}
+                results, times = model.run(arrays, request.get("fetch", []))
+                reply = {"outputs": [], **times}
                 for r in results:
                     count += 1
                     write_tensor(f"out{count}.npy", r)
                     reply["outputs"].append(f"out{count}.npy")
         except Exception as e:
             reply = {"error": str(e) if isinstance(e, Refused) else one_line(e)}
+            if isinstance(e, Unsupported):
+                reply["unsupported"] = e.counts
         replies.write(json.dumps(reply) + "\n")
 
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
+import { UnsupportedError } from '../../core/errors.ts'
 import { tensorOf } from '../../core/tensor.ts'
 import { openWorker, type WorkerOptions } from './worker.ts'
 
@@ -62,10 +63,11 @@ describe('a worker', () => {
     const f = fake(
       'noisy',
       `console.log('Welcome to the runtime!\\n{"error":"no"}'); console.error('W0000 warning')
-       request.do === 'load' ? loaded() : reply({ outputs: [] })`,
+       request.do === 'load' ? loaded() : reply({ outputs: [], ms: 2, cpuMs: 3 })`,
     )
     const model = await openWorker(f.options)
     expect(await model.run([tensorOf('float32', [1], [1])])).toEqual([])
+    expect([model.lastMs(), model.lastCpuMs()]).toEqual([2, 3])
     expect(readdirSync(f.temp())).toEqual([])
     await model.dispose()
     await nothingLeft(f)
@@ -74,6 +76,17 @@ describe('a worker', () => {
   test('that refuses says why and ends', async () => {
     const f = fake('refusing', `reply({ error: 'no kernel for FOO', kind: 'failed' })`)
     await expect(openWorker(f.options)).rejects.toThrow('fake: no kernel for FOO')
+    await nothingLeft(f)
+  })
+
+  test('that lacks operators names them all', async () => {
+    const f = fake('lacking', `reply({ error: 'not supported', unsupported: { FOO: 2, BAR: 1 } })`)
+    await expect(openWorker(f.options)).rejects.toThrow(
+      new UnsupportedError('fake', [
+        { op: 'FOO', count: 2 },
+        { op: 'BAR', count: 1 },
+      ]),
+    )
     await nothingLeft(f)
   })
 
@@ -130,7 +143,10 @@ describe('a worker', () => {
       ['outside', '../../etc/passwd', 'named an output "../../etc/passwd"'],
       ['missing', 'out1.npy', "promised the output out1.npy and didn't write it"],
     ] as const) {
-      const f = fake(name, `request.do === 'load' ? loaded() : reply({ outputs: ['${output}'] })`)
+      const f = fake(
+        name,
+        `request.do === 'load' ? loaded() : reply({ outputs: ['${output}'], ms: 1, cpuMs: 1 })`,
+      )
       const model = await openWorker(f.options)
       await expect(model.run([])).rejects.toThrow(message)
       await nothingLeft(f)

@@ -8,7 +8,7 @@ import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DType, dtypes } from '../../core/dtype.ts'
-import { InputError } from '../../core/errors.ts'
+import { InputError, UnsupportedError } from '../../core/errors.ts'
 import type { Tensor } from '../../core/tensor.ts'
 import { readNpy, writeNpy } from '../../data/npy.ts'
 import { type Dim, tensorType } from '../../ir/types.ts'
@@ -45,7 +45,7 @@ const gigabytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GB
 
 type Reply = Record<string, unknown>
 
-/** Starts a worker on a model file. Throws an InputError of one line for whatever goes wrong there. */
+/** Starts a worker on a model file. Throws an UnsupportedError, or an InputError of one line, for whatever goes wrong there. */
 export async function openWorker(o: WorkerOptions): Promise<NativeExecutable> {
   const memory = o.limits?.memory ?? Math.min(8 * 2 ** 30, 0.75 * totalmem())
   const connection = new Connection(o.runtime, o.python, o.script ?? script, memory)
@@ -65,6 +65,8 @@ export async function openWorker(o: WorkerOptions): Promise<NativeExecutable> {
       values: list('values'),
       facts,
       run: (inputs, wanted) => connection.run(inputs, wanted ?? [], o.limits?.runMs ?? 120_000),
+      lastMs: () => connection.last.ms,
+      lastCpuMs: () => connection.last.cpuMs,
       dispose: async () => connection.close(),
     }
   } catch (e) {
@@ -98,6 +100,8 @@ class Connection {
   private receivedLength = 0
   private complaints = ''
   private sent = 0
+  /** Times of the last run, taken around the inference call. */
+  last = { ms: 0, cpuMs: 0 }
 
   constructor(runtime: string, python: string, file: string, memory: number) {
     this.runtime = runtime
@@ -203,6 +207,13 @@ class Connection {
     })
     this.hold(false)
     if (reply instanceof InputError) throw reply
+    if (reply.unsupported) {
+      const counts = Object.entries(reply.unsupported as Record<string, number>)
+      throw new UnsupportedError(
+        this.runtime,
+        counts.map(([op, count]) => ({ op, count })),
+      )
+    }
     if (typeof reply.error === 'string') throw new InputError(`${this.runtime}: ${reply.error}`)
     return reply
   }
@@ -231,8 +242,11 @@ class Connection {
     })
     try {
       const reply = await this.ask({ do: 'run', inputs: names, fetch }, limitMs, 'running')
-      if (!Array.isArray(reply.outputs)) throw this.fail('sent no outputs')
-      return reply.outputs.map((name) => this.take(name))
+      const { outputs, ms, cpuMs } = reply
+      if (!Array.isArray(outputs)) throw this.fail('sent no outputs')
+      if (typeof ms !== 'number' || typeof cpuMs !== 'number') throw this.fail('sent no times')
+      this.last = { ms, cpuMs }
+      return outputs.map((name) => this.take(name))
     } finally {
       if (!this.ended) for (const name of names) this.drop(name)
     }

@@ -1,14 +1,14 @@
 // Sparse weights against a dense peer: `node bench/sparse.ts`. A chain of eight pointwise convolutions 256 → 256 at 28 × 28, each followed by
 // relu, whose weights are zero at random (unstructured) at several sparsities; and MobileNetV2, the smallest nine tenths of its pointwise
 // weights zero. The peer computes with the zeros; a chain, because a single convolution would charge the peer for bringing its data into
-// its own layout. `break-even` (one of --models) times the sparse form of each algorithm against its dense one, and says from which share
-// of zeros on it is faster.
+// its own layout. `break-even` (one of --models) times the sparse form of each algorithm against its dense one on our targets, and says
+// from which share of zeros on it is faster.
 
 import { rng } from '../src/core/rng.ts'
 import { numbers, type Tensor, tensor } from '../src/core/tensor.ts'
 import { GraphBuilder } from '../src/ir/graph.ts'
 import { tensorType, type ValueId } from '../src/ir/types.ts'
-import { bench, benchModel, benchSubjects } from '../src/studies/bench.ts'
+import { bench, benchModel } from '../src/studies/bench.ts'
 import { type BenchModel, subjectName } from '../src/studies/bench-options.ts'
 import { type BenchResult, speedOver } from '../src/studies/bench-result.ts'
 import { randomInputs } from '../src/studies/inputs.ts'
@@ -59,7 +59,6 @@ async function pruned(name: string, sparsity: number): Promise<BenchModel> {
 }
 
 const algorithms = ['direct', 'im2col', 'spatialPack'] as const
-const engines = ['c', 'wasm:fast'] as const
 const shares = [30, 50, 60, 70, 80, 90] as const
 
 /** Where a curve through (share of zeros, speed relative to dense) comes to 1; between two points on a straight line of logarithms. */
@@ -77,15 +76,14 @@ function crossing(points: readonly (readonly [share: number, ratio: number])[]):
 }
 
 /** Each algorithm's sparse form against its dense one and the fastest dense one, timed in turn on the chain above. */
-async function breakEven(options: Arguments['options']): Promise<string> {
+async function breakEven(subjects: Arguments['subjects'], options: Arguments['options']): Promise<string> {
   const rows: string[][] = []
-  for (const engine of engines) {
-    const [base] = benchSubjects([engine])
+  for (const base of subjects.filter((s) => ['c', 'wasm'].includes(s.target.name))) {
     const variants = algorithms.flatMap((algorithm) =>
       [false, true].map((sparse) => ({
-        ...base!,
-        variant: `${base!.variant} ${algorithm}${sparse ? ' sparse' : ''}`.trim(),
-        options: { ...base!.options, schedule: JSON.stringify({ '*': { algorithm, sparse } }) },
+        ...base,
+        variant: `${base.variant} ${algorithm}${sparse ? ' sparse' : ''}`.trim(),
+        options: { ...base.options, schedule: JSON.stringify({ '*': { algorithm, sparse } }) },
       })),
     )
     const result = await bench({
@@ -107,7 +105,7 @@ async function breakEven(options: Arguments['options']): Promise<string> {
         })
       const [own, best] = [curve([algorithm]), curve(algorithms)]
       const speeds = best.map(([share, ratio]) => `${share} %: ${ratio.toFixed(2)}`).join(', ')
-      rows.push([engine, algorithm, crossing(own), crossing(best), speeds])
+      rows.push([subjectName(base), algorithm, crossing(own), crossing(best), speeds])
     }
   }
   return [
@@ -145,7 +143,7 @@ for (const name of asked) {
         ratio: promised[name]?.[i] ?? 1,
       })
 }
-if (models.includes('break-even')) last = await breakEven(options)
+if (models.includes('break-even')) last = await breakEven(subjects, options)
 if (results.length > 0) {
   const all = joined(results)
   await publish('sparse', all, out, [goalsMarkdown(goals, all), last].filter(Boolean).join('\n\n'))

@@ -19,7 +19,7 @@ export type Engine = {
   readonly ahead?: boolean
   /** Tile of float products with few rows whose weights come from memory at every run: wide, so that they come in long pieces. */
   readonly streamTile?: readonly [rows: number, columns: number]
-  /** Density below which a sparse convolution is faster than the dense one. */
+  /** Density below which a sparse convolution of many pixels is faster than the dense one (bench/sparse.ts, `break-even`). */
   readonly sparseBelow: number
 }
 
@@ -28,7 +28,7 @@ const avx512: Engine = {
   lanes: 16,
   tile: [14, 32],
   integerTile: [10, 32],
-  sparseBelow: 0.45,
+  sparseBelow: 0.65,
   ahead: true,
 }
 
@@ -40,7 +40,7 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [6, 8],
     integerTile: [4, 8],
     integerUnroll: 4,
-    sparseBelow: 0.25,
+    sparseBelow: 0.65,
     ahead: true,
     streamTile: [2, 16],
   },
@@ -51,12 +51,12 @@ export const engines: Readonly<Record<Engine['name'], Engine>> = {
     tile: [6, 16],
     integerTile: [5, 16],
     integerUnroll: 2,
-    sparseBelow: 0.45,
+    sparseBelow: 0.65,
     streamTile: [2, 32],
   },
   'c-vnni': { ...avx512, name: 'c-vnni', integerTile: [14, 32], bytes: true },
   'c-avx512': avx512,
-  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.45, ahead: true },
+  'c-avx2': { name: 'c-avx2', lanes: 8, tile: [6, 16], integerTile: [6, 16], sparseBelow: 0.65, ahead: true },
   'c-neon': { name: 'c-neon', lanes: 4, tile: [6, 16], integerTile: [5, 16], sparseBelow: 0.3 },
   'c-scalar': { name: 'c-scalar', lanes: 1, tile: [4, 4], integerTile: [4, 4], sparseBelow: 0.5 },
 }
@@ -165,8 +165,12 @@ const isSparse = (x: Extent, engine: Engine): boolean =>
   (x.joined || x.density < sparseBelow(x, engine)) &&
   x.rows >= 2 * engine.lanes
 
-/** Sparse products pay off below a density that the engine's vector loads decide; Winograd's dense ones are fewer. */
-export const sparseBelow = (x: Extent, engine: Engine): number => engine.sparseBelow * (x.winograd ? 0.4 : 1)
+/**
+ * Sparse products pay off below a density that the engine's vector loads decide. Measured: what comes with each non-zero costs as much
+ * as 32 pixels, so that at 7 × 7 they pay off from 0.4 on; against Winograd's fewer products from 0.16 to 0.24 on.
+ */
+export const sparseBelow = (x: Extent, engine: Engine): number =>
+  engine.sparseBelow * (x.rows / (x.rows + 32)) * (x.winograd ? 0.27 : 1)
 
 /**
  * What a pass reads again and again, a tile's row for every channel, should lie in a first-level cache: 64 pixels of a part of the

@@ -1,8 +1,8 @@
 // Sparse convolutions: filters as compressed rows (weights, and where each one's inputs start), pixels along the vectors. A tile of
 // pixels stays in registers while all non-zeros of one filter, or of a block of two, are added; tiles are the outer, parallel loop. The
 // three algorithms differ in where the inputs lie: `direct` reads them in place, `im2col` first lays every tap out as a row of all
-// pixels, `spatialPack` lays one tile's rows out side by side, so that what is read again and again is close together. What
-// a sparse convolution before gives to its tiles alone lies so already: the two are computed together, tile by tile.
+// pixels, `spatialPack` lays one tile's rows out side by side, so that what is read again and again is close together. What a sparse
+// convolution before gives lies so from the start: the two are computed together, tile by tile.
 
 import { numbers, productOf, sizeOf, type Tensor } from '../../core/tensor.ts'
 import { call, constant, type Expr, variable } from '../../ir/scalar.ts'

@@ -46,7 +46,7 @@ for (const name of models) {
     }
     for (const peer of rivals) {
       if (subjects.some((s) => s.target.name === peer))
-        goals.push({ model: name, threads: t, subject: 'c', peer, ratio: 1 })
+        goals.push({ model: name, threads: t, subject: knownAs(subjects, 'c'), peer, ratio: 1 })
     }
   }
   // After each, so that a run that is stopped has left what it found.

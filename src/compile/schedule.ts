@@ -79,6 +79,8 @@ export type Schedule = {
   readonly block: number
   /** Innermost reduction steps written out in one iteration. */
   readonly unroll: number
+  /** Values of float32 to a vector: the engine's, or a half or a quarter of it down to 4. Integers keep the engine's. */
+  readonly lanes: number
   /** Weights that come from memory are asked for a panel before they are multiplied; results that will leave the cache, with their tile. */
   readonly ahead: boolean
 }
@@ -146,7 +148,8 @@ export function defaultSchedule(x: Extent, engine: Engine, sparse = isSparse(x, 
   const [rows, columns] = (streams(x, algorithm, tile[0]) ? engine.streamTile : undefined) ?? tile
   const block = defaultBlock(x, algorithm, rows)
   const unroll = x.integer ? (engine.integerUnroll ?? 1) : 1
-  return { algorithm, sparse: false, rows, columns, block, unroll, ahead: engine.ahead ?? false }
+  const { lanes, ahead = false } = engine
+  return { algorithm, sparse: false, rows, columns, block, unroll, lanes, ahead }
 }
 
 /** Whether an algorithm reads more than 4 MB of weights for few rows of results, but more than one register tile has. */
@@ -186,7 +189,7 @@ function sparseSchedule(x: Extent, engine: Engine): Schedule {
   const block = Math.ceil(x.depth / passes)
   const rows = Math.min((block > near ? 48 : 64) / engine.lanes, 12 / columns)
   const algorithm = x.columns * density >= 6 ? 'spatialPack' : 'direct'
-  return { algorithm, sparse: true, rows, columns, block, unroll: 1, ahead: false }
+  return { algorithm, sparse: true, rows, columns, block, unroll: 1, lanes: engine.lanes, ahead: false }
 }
 
 /** Estimated cost in multiply-accumulates: products, plus the traffic of transforms and of weights. */
@@ -214,6 +217,10 @@ function algorithmFor(x: Extent, engine: Engine): ConvAlgorithm {
   return best[1]
 }
 
+/** Values to a vector that a schedule may choose. */
+export const widths = ({ lanes }: Engine): number[] =>
+  [lanes, lanes / 2, lanes / 4].filter((n) => n === lanes || n >= 4)
+
 /** Sizes of register tiles that cover n rows evenly: `count` of `size`, the others one smaller. */
 export function evenTiles(n: number, most: number): { tiles: number; size: number; count: number } {
   const tiles = Math.ceil(n / most)
@@ -222,7 +229,7 @@ export function evenTiles(n: number, most: number): { tiles: number; size: numbe
 }
 
 const algorithms: readonly ConvAlgorithm[] = ['direct', 'im2col', 'spatialPack', 'winograd2', 'winograd4']
-const limits = { rows: 64, columns: 256, block: 2 ** 20, unroll: 16 } as const
+const limits = { rows: 64, columns: 256, block: 2 ** 20, unroll: 16, lanes: 16 } as const
 
 /** Vectors of sums that a register tile may have: far more than any processor has registers, and few enough to compile. */
 const mostSums = 256
@@ -277,9 +284,13 @@ export function parseSchedules(
     let s = { ...defaultSchedule(x, engine, changes?.sparse), ...changes }
     if (changes?.algorithm && changes.block === undefined && !s.sparse)
       s = { ...s, block: defaultBlock(x, s.algorithm, s.rows) }
-    if (s.rows * Math.ceil(s.columns / engine.lanes) > mostSums)
+    if (!widths(engine).includes(s.lanes))
       throw new InputError(
-        `schedule of ${node}: a tile of ${s.rows} × ${s.columns}, expected at most ${mostSums} vectors of ${engine.lanes}`,
+        `schedule of ${node}: lanes, expected ${widths(engine).join(' or ')} on ${engine.name}, got ${s.lanes}`,
+      )
+    if (s.rows * Math.ceil(s.columns / s.lanes) > mostSums)
+      throw new InputError(
+        `schedule of ${node}: a tile of ${s.rows} × ${s.columns}, expected at most ${mostSums} vectors of ${s.lanes}`,
       )
     const sparse = s.sparse && x.density !== undefined
     const algorithm = possible(s.algorithm, sparse ? undefined : x.winograd)

@@ -29,6 +29,7 @@ export function features(s: Schedule, x: Extent, engine: Engine): number[] {
     log(4 * x.depth * s.columns),
     log(4 * x.depth * s.rows * s.block),
     s.unroll,
+    s.lanes,
     Number(s.ahead),
     log(x.rows),
     log(x.depth),

@@ -7,6 +7,7 @@ import {
   type Engine,
   type Extent,
   type Schedule,
+  widths,
 } from '../compile/schedule.ts'
 import type { Rng } from '../core/rng.ts'
 
@@ -18,6 +19,7 @@ export type Space = {
   readonly blocks: readonly number[]
   readonly unrolls: readonly number[]
   readonly aheads: readonly boolean[]
+  readonly widths: readonly number[]
   /** Vectors of sums in a register tile. */
   readonly most: number
   readonly lanes: number
@@ -56,6 +58,7 @@ export function spaceOf(x: Extent, engine: Engine): Space {
     blocks: powersOfTwo(Math.min(4096, x.rows)),
     unrolls: x.depth < 32 ? [1] : [1, 2, 4],
     aheads: x.rows > 1 ? [false, true] : [false],
+    widths: x.integer ? [engine.lanes] : widths(engine),
     most,
     lanes: engine.lanes,
   }
@@ -63,7 +66,9 @@ export function spaceOf(x: Extent, engine: Engine): Space {
 
 /** One text a schedule: equal where they are. */
 export const scheduleKey = (s: Schedule): string =>
-  [s.algorithm, s.sparse ? 'sparse' : 'dense', s.rows, s.columns, s.block, s.unroll, s.ahead].join(' ')
+  [s.algorithm, s.sparse ? 'sparse' : 'dense', s.rows, s.columns, s.block, s.unroll, s.lanes, s.ahead].join(
+    ' ',
+  )
 
 /** What a sparse product doesn't look at is one, so that no schedule has two names. */
 function normal(s: Schedule, space: Space): Schedule {
@@ -78,13 +83,14 @@ function normal(s: Schedule, space: Space): Schedule {
       columns,
       block,
       unroll: 1,
+      lanes: space.lanes,
       ahead: false,
     }
   }
   // A tile that fits: fewer rows.
   const { columns: all } = space
   const columns = all.includes(s.columns) ? s.columns : all[Math.min(s.columns, all.length) - 1]!
-  const vectors = Math.ceil(columns / space.lanes)
+  const vectors = Math.ceil(columns / s.lanes)
   return { ...s, rows: Math.max(1, Math.min(s.rows, Math.floor(space.most / vectors))), columns }
 }
 
@@ -100,6 +106,7 @@ export function randomSchedule(space: Space, r: Rng): Schedule {
       columns: pick(r, space.columns),
       block: pick(r, space.blocks),
       unroll: pick(r, space.unrolls),
+      lanes: pick(r, space.widths),
       ahead: pick(r, space.aheads),
     },
     space,
@@ -118,7 +125,7 @@ function near(r: Rng, all: readonly number[], value: number): number {
 
 /** One choice changed: mostly to a neighbour. */
 export function mutate(s: Schedule, space: Space, r: Rng): Schedule {
-  const choice = r.below(11)
+  const choice = r.below(12)
   if (choice < 2) {
     const [algorithm, sparse] = pick(r, space.algorithms)
     return normal({ ...s, algorithm, sparse }, space)
@@ -127,7 +134,8 @@ export function mutate(s: Schedule, space: Space, r: Rng): Schedule {
   if (choice < 7) return normal({ ...s, columns: near(r, space.columns, s.columns) }, space)
   if (choice < 9) return normal({ ...s, block: near(r, space.blocks, s.block) }, space)
   if (choice < 10) return normal({ ...s, unroll: near(r, space.unrolls, s.unroll) }, space)
-  return normal({ ...s, ahead: pick(r, space.aheads) }, space)
+  if (choice < 11) return normal({ ...s, ahead: pick(r, space.aheads) }, space)
+  return normal({ ...s, lanes: pick(r, space.widths) }, space)
 }
 
 /** Each choice from one of two parents; the algorithm and its sparsity stay together. */
@@ -142,6 +150,7 @@ export function crossover(a: Schedule, b: Schedule, space: Space, r: Rng): Sched
       columns: from().columns,
       block: from().block,
       unroll: from().unroll,
+      lanes: from().lanes,
       ahead: from().ahead,
     },
     space,

@@ -48,6 +48,7 @@ test('the search finds the fastest schedule of a known machine within 200 trials
     columns: 8,
     block: 16,
     unroll: 1,
+    lanes: 4,
     ahead: false,
   })
 })

@@ -14,7 +14,7 @@ import { depthwise, isDepthwise } from './depthwise.ts'
 import { expansionOf } from './expansion.ts'
 import { copyLoops, type Lower, type Lowering } from './lowering.ts'
 import { rowMajorCopy } from './movement.ts'
-import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
+import { arithmetic, atWidth, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
 import { depthwisePlanes } from './planes.ts'
 import { densityOf, sparseConv } from './sparse.ts'
 import { integerWinograd, winograd, winogradExtra, winogradForm } from './winograd.ts'
@@ -60,8 +60,8 @@ function withZeroChannels(w: Tensor, to: number): Tensor {
   return { dtype: w.dtype, shape, data }
 }
 
-export const conv: Lower = (x) => {
-  const { type, lanes } = arithmetic(x)
+export const conv: Lower = (start) => {
+  let x = start
   const { dtype } = x.types[0]!
   const c = convOf(x)
   const [input, given, bias] = x.inputs as [View, View, View | undefined]
@@ -80,6 +80,8 @@ export const conv: Lower = (x) => {
   const centred = x.program.centred.has(input.buffer)
   const extent = convExtent(x, dtype, x.constants[1], filter.shape, shape, centred)
   const chosen = x.schedule(extent)
+  x = atWidth(x, chosen)
+  const { type, lanes } = arithmetic(x)
   // The direct form takes one pixel and one vector of filters at a time.
   const s = fitted(
     chosen.algorithm === 'direct' && !chosen.sparse ? { ...chosen, rows: 1, columns: lanes } : chosen,

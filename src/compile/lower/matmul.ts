@@ -5,10 +5,11 @@ import { rounded } from '../formula.ts'
 import { gapOf } from '../layout.ts'
 import { broadcastTo, type View } from '../view.ts'
 import { copy, type Lower, type Lowering } from './lowering.ts'
-import { arithmetic, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
+import { arithmetic, atWidth, centredOnly, contraction, fitted, packed, pairOf } from './panels.ts'
 
-export const matMul: Lower = (x) => {
-  const { type, lanes } = arithmetic(x)
+export const matMul: Lower = (start) => {
+  let x = start
+  const { type } = arithmetic(x)
   const [a, b] = x.inputs as [View, View]
   const left = a.shape.length === 1 ? { ...a, shape: [1, ...a.shape], strides: [0, ...a.strides] } : a
   const right = b.shape.length === 1 ? { ...b, shape: [...b.shape, 1], strides: [...b.strides, 0] } : b
@@ -38,16 +39,16 @@ export const matMul: Lower = (x) => {
     shared
       ? { groups: [], rows: v.strides.slice(0, n + 1) }
       : { groups: v.strides.slice(0, n), rows: [v.strides[n]!] }
-  const s = fitted(
-    x.schedule({
-      integer: type !== 'float32',
-      rows: (shared ? sizeOf(lead) : 1) * m,
-      depth,
-      columns,
-      winograd: undefined,
-    }),
-    lanes,
-  )
+  const chosen = x.schedule({
+    integer: type !== 'float32',
+    rows: (shared ? sizeOf(lead) : 1) * m,
+    depth,
+    columns,
+    winograd: undefined,
+  })
+  x = atWidth(x, chosen)
+  const { lanes } = arithmetic(x)
+  const s = fitted(chosen, lanes)
   const groups = shared ? [] : lead
   const pair = pairOf(x, lanes, l.strides.at(-1)!, depth)
   // The depth as one tap of many channels.

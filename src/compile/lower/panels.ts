@@ -18,6 +18,10 @@ export function arithmetic(x: Lowering): { type: ComputeType; lanes: number } {
   if (type === 'bool') throw new NoLowering(`${x.op} of ${dtype}`)
   return { type, lanes: vectorizes(dtype) ? x.engine.lanes : 1 }
 }
+/** The lowering at the vector width of a schedule. Sparse neighbours share tiles, and so the engine's width. */
+export const atWidth = (x: Lowering, s: Schedule): Lowering =>
+  s.sparse || x.types[0]!.dtype !== 'float32' ? x : { ...x, engine: { ...x.engine, lanes: s.lanes } }
+
 /** Columns of the register tile in whole vectors. */
 export const fitted = (s: Schedule, lanes: number): Schedule =>
   lanes > 1

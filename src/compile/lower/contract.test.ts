@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { rng } from '../../core/rng.ts'
+import { normalTensors } from '../../../test/tensors.ts'
 import { type Tensor, tensorOf } from '../../core/tensor.ts'
 import { evaluate } from '../../ir/evaluate.ts'
 import { GraphBuilder } from '../../ir/graph.ts'
@@ -13,13 +13,7 @@ import { prepare } from '../prepare.ts'
 import { defaultSchedule, engines } from '../schedule.ts'
 import { printKernel } from '../text.ts'
 
-const random = rng(12)
-const normal = (shape: readonly number[]): Tensor =>
-  tensorOf(
-    'float32',
-    shape,
-    Array.from({ length: shape.reduce((p, q) => p * q, 1) }, () => random.normal()),
-  )
+const normal = normalTensors(12)
 
 test('large weights and results are asked for ahead, within their buffers, and the values stay the same', async () => {
   const b = new GraphBuilder('ahead')

@@ -355,6 +355,8 @@ export function contract(
           { step: group },
         )
       }
+      const column = times(index, s.columns)
+      const resultPlace = (o: number, i: Expr): Expr => plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset)
       const results = (i: Expr): Statement[] => {
         // All vectors of a row are finished, then stored side by side.
         const placeOf = (o: number, at: number): Expr =>
@@ -386,8 +388,6 @@ export function contract(
         }
         return out
       }
-      const column = times(index, s.columns)
-      const resultPlace = (o: number, i: Expr): Expr => plus(plus(go[o]!, outRows[o]!(i)), outs[o]!.offset)
       // Results and what they are finished with, where they come from beyond the second-level cache: while the sums are made.
       const near = outs.flatMap((o, n) =>
         asks && o.column === 1 && o.rows.some((r) => r !== 0) && k.lengthOf(o.buffer) >= distant

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { rng } from '../../core/rng.ts'
-import { type Tensor, tensorOf } from '../../core/tensor.ts'
+import { far, normalTensors } from '../../../test/tensors.ts'
+import type { Tensor } from '../../core/tensor.ts'
 import { evaluate } from '../../ir/evaluate.ts'
 import { GraphBuilder } from '../../ir/graph.ts'
 import { wasm } from '../../targets/wasm.ts'
@@ -9,20 +9,7 @@ import { compile } from '../compile.ts'
 import { interpret } from '../interpret.ts'
 import { engines } from '../schedule.ts'
 
-const random = rng(5)
-/** Normal numbers, zeros but for a share. */
-const normal = (shape: readonly number[], density = 1): Tensor =>
-  tensorOf(
-    'float32',
-    shape,
-    Array.from({ length: shape.reduce((p, q) => p * q, 1) }, () =>
-      random.next() < density ? random.normal() : 0,
-    ),
-  )
-const far = (got: ArrayLike<unknown>, want: Tensor): number => {
-  const data = Array.from(want.data as Float32Array)
-  return Math.max(...data.map((w, i) => Math.abs(w - Number(got[i])))) / Math.max(...data.map(Math.abs))
-}
+const normal = normalTensors(5)
 
 /** Two sparse pointwise convolutions with a depthwise one between them, and a residual sum where shapes allow it. */
 function between(

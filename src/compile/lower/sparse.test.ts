@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { rng } from '../../core/rng.ts'
+import { far, normalTensors } from '../../../test/tensors.ts'
 import { type Tensor, tensorOf } from '../../core/tensor.ts'
 import { evaluate } from '../../ir/evaluate.ts'
 import { GraphBuilder } from '../../ir/graph.ts'
@@ -12,20 +12,7 @@ import { compile } from '../compile.ts'
 import { interpret } from '../interpret.ts'
 import { engines, parseSchedules } from '../schedule.ts'
 
-const random = rng(11)
-/** Normal numbers, zeros but for a share. */
-const normal = (shape: readonly number[], density = 1): Tensor =>
-  tensorOf(
-    'float32',
-    shape,
-    Array.from({ length: shape.reduce((p, q) => p * q, 1) }, () =>
-      random.next() < density ? random.normal() : 0,
-    ),
-  )
-const far = (got: ArrayLike<unknown>, want: Tensor): number => {
-  const data = Array.from(want.data as Float32Array)
-  return Math.max(...data.map((w, i) => Math.abs(w - Number(got[i])))) / Math.max(...data.map(Math.abs))
-}
+const normal = normalTensors(11)
 
 type Layout = 'channelsFirst' | 'channelsLast'
 /** As networks of more filters have it. */
@@ -171,9 +158,9 @@ test('pairs of filters with one pattern of zeros share what they read from a til
     [15, 8],
   ] as const) {
     const pattern = normal([Math.ceil(to / 2), from, 1, 1], 0.2).data as Float32Array
-    const data = Array.from({ length: to * from }, (_, i) => {
+    const data = Array.from(normal([to, from, 1, 1]).data as Float32Array, (w, i) => {
       const at = Math.floor(Math.floor(i / from) / 2) * from + (i % from)
-      return pattern[at] === 0 ? 0 : random.normal()
+      return pattern[at] === 0 ? 0 : w
     })
     x = g.relu6(g.conv(x, to, { filter: tensorOf('float32', [to, from, 1, 1], data) }))
   }
